@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSL-1.0
+# cmake -D SCRATCH=FOLDER -P run_in_scratch.cmake -- PROGRAM ARGUMENTS...: runs a program in a folder that is emptied first.
+set(command)
+set(found FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(found)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(found TRUE)
+  endif()
+endforeach()
+file(REMOVE_RECURSE "${SCRATCH}")
+file(MAKE_DIRECTORY "${SCRATCH}")
+execute_process(COMMAND ${command} WORKING_DIRECTORY "${SCRATCH}" RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "exit status ${status}")
+endif()

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+// Precompiled for all tests. Headers that change seldom only; a test includes what it uses all the same.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <boost/hana.hpp>
+#include <chrono>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <random>
+#include <set>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#if __has_include("dew/core/torch_nn.hpp")
+#include "dew/core/torch_nn.hpp"
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+// A choice of parts at run time.
+#pragma once
+#include "dew/core/torch_nn.hpp"
+#include "dew/pipeline/pipeline.hpp"
+
+namespace dew {
+
+namespace detail {
+template <bool learns, class... P> struct AnyOfModule {};
+template <class... P> struct AnyOfModule<true, P...> {
+  /// The module of the alternative that was chosen when it was made.
+  struct Module : torch::nn::Module {
+    std::size_t choice = 0;
+    std::shared_ptr<torch::nn::Module> chosen;
+  };
+};
+template <class... P> struct IntersectionAll;
+template <class A> struct IntersectionAll<A> { using type = A; };
+template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...> { using type = typename IntersectionAll<IntersectionOf<A, B>, Rest...>::type; };
+}  // namespace detail
+
+/// One stage out of several, chosen by the option `choice` when the program runs. It reads what any of its alternatives reads and writes what all of
+/// them write. The options of every alternative stand under its name: `any_of.choice`, `any_of.dbscan.eps`, ….
+///
+///     Pipeline{…, named<"clusterer">(AnyOf{Dbscan{}, ConnectedComponents{}})}      // --clusterer.choice connected_components
+template <class... P>
+struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...> {
+  static_assert(sizeof...(P) > 0 && !(DropsRows<P> || ...), "AnyOf holds at least one policy, and none that drops rows");
+  static constexpr std::string_view name = "any_of";
+  static constexpr std::array<std::string_view, sizeof...(P)> names{P::name...};
+  using Reads = UnionOf<ReadsOf<P>...>;
+  using MayRead = DifferenceOf<UnionOf<MayReadOf<P>...>, Reads>;
+  using Writes = typename detail::IntersectionAll<WritesOf<P>...>::type;
+
+  std::tuple<P...> alternatives;
+  std::size_t choice = 0;
+
+  explicit AnyOf(P... p) : alternatives(std::move(p)...) {}
+  bool operator==(AnyOf const&) const = default;
+
+  void add_options(OptionSet& set, std::string const& prefix) {
+    set.add({prefix + ".choice", "", "the part that is used", fmt::format("{}", fmt::join(names, "|")), to_text(names[choice]), [this] { return to_text(names[choice]); },
+             [this, prefix](std::vector<std::string> const& words) {
+               auto const at = words.size() == 1 ? std::find(names.begin(), names.end(), words[0]) : names.end();
+               check(at != names.end(), ErrorKind::usage, "{}.choice: expected one of {}, got '{}'", prefix, fmt::join(names, ", "), fmt::join(words, ","));
+               choice = std::size_t(at - names.begin());
+             }});
+    std::apply([&](auto&... p) { (dew::add_options(set, prefix + "." + std::string(std::remove_cvref_t<decltype(p)>::name), p), ...); }, alternatives);
+  }
+
+  void require(Widths const& available) const {
+    visit([&](auto const& p) { if constexpr (requires { p.require(available); }) p.require(available); });
+  }
+
+  auto make(Widths const& widths) const requires(Learns<P> || ...) {
+    auto module = std::make_shared<typename AnyOf::Module>();
+    module->choice = choice;
+    visit([&]<class Q>(Q const& p) { if constexpr (Learns<Q>) module->chosen = module->register_module(std::string(Q::name), p.make(widths)); });
+    return module;
+  }
+
+  RecordOf<Writes> operator()(RecordOf<Reads, MayRead> const& event, Context const& context) const requires(!(Learns<P> || ...)) {
+    return visit([&](auto const& p) -> RecordOf<Writes> { return call(p, event, context); });
+  }
+  template <class M> requires(Learns<P> || ...)
+  RecordOf<Writes> operator()(RecordOf<Reads, MayRead> const& event, M& module, Context const& context) const {
+    check(module.choice == choice, ErrorKind::usage, "{}: the choice is '{}', but what was trained is '{}'", name, names[choice], names[module.choice]);
+    return visit([&]<class Q>(Q const& p) -> RecordOf<Writes> {
+      if constexpr (Learns<Q>) return p(InputOf<Q>(event), dynamic_cast<typename Q::Module&>(*module.chosen), context);
+      else return call(p, event, context);
+    });
+  }
+
+ private:
+  template <class F> auto visit(F&& f) const { return visit_from<0>(f); }
+  template <std::size_t i, class F> auto visit_from(F& f) const {
+    if constexpr (i + 1 == sizeof...(P)) return f(std::get<i>(alternatives));
+    else return choice == i ? f(std::get<i>(alternatives)) : visit_from<i + 1>(f);
+  }
+};
+
+}  // namespace dew

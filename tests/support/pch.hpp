@@ -33,6 +33,5 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#if __has_include("dew/core/torch_nn.hpp")
+
 #include "dew/core/torch_nn.hpp"
-#endif

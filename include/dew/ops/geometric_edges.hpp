@@ -39,9 +39,7 @@ struct GeometricEdges {
 namespace detail {
 
 /// A hit in cylindrical coordinates.
-struct Cylindrical {
-  double r, phi, z, eta;
-};
+struct Cylindrical { double r, phi, z, eta; };
 
 inline std::vector<Cylindrical> cylindrical_hits(Tensor const& position) {
   auto const xyz = position.to(at::kCPU, at::kDouble).contiguous();

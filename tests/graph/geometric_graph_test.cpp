@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/graph/geometric_graph.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "support/golden.hpp"
+#include "support/pixel_hits.hpp"
+
+using namespace dew;
+using dew::test::golden;
+using dew::test::pixel_hits;
+using dew::test::pixel_pairs;
+
+namespace {
+auto record(test::PixelHits const& hits) { return Record{key::position = hits.position, key::layer = hits.layer}; }
+
+void check_golden(std::string const& file_name) {
+  auto const file = golden(file_name);
+  if (!file) return;
+  auto const& t = file->tensors;
+  auto const cuts = nlohmann::json::parse(file->metadata.at("cuts"));
+  GeometricGraph const graph{
+      {.phi_slope_max = cuts["phi_slope_max"], .z0_max_mm = cuts["z0_max"], .dr_max = cuts["dR_max"], .undirected = false}};
+  auto const hits = Record{key::position = at::stack({t.at("x_mm"), t.at("y_mm"), t.at("z_mm")}, 1), key::layer = t.at("layer"),
+                           key::particle_id = t.at("particle_id")};
+  auto const out = hits.merge(graph(hits));
+  REQUIRE(at::equal(out[key::edge_index], t.at("edge_index")));
+  CHECK(at::allclose(out[key::edge_features].to(at::kFloat), t.at("edge_attr"), 1e-4, 1e-6));
+  CHECK(at::equal(graph.truth()(out)[key::edge_truth], t.at("y") > 0.5));
+  CHECK(at::equal(GeometricEdgeTruth{{.relabel = false}}(out)[key::edge_truth], t.at("y_same_particle") > 0.5));
+
+  auto both = graph;
+  both.options.undirected = true;
+  auto const twice = hits.merge(both(hits));
+  CHECK(at::equal(twice[key::edge_index], at::cat({t.at("edge_index"), t.at("edge_index").flip(0)}, 1)));
+  CHECK(at::equal(both.truth()(twice)[key::edge_truth], at::cat({t.at("y"), t.at("y")}) > 0.5));
+}
+}  // namespace
+
+TEST_CASE("reference values: default cuts") { check_golden("geometric_graph_default"); }
+TEST_CASE("reference values: tight cuts") { check_golden("geometric_graph_tight"); }
+TEST_CASE("reference values: relabelled transitions") { check_golden("geometric_graph_relabelled"); }
+
+TEST_CASE("every option reaches the graph") {
+  auto const event = record(pixel_hits(2000, 1));
+  auto const edges = [&](GeometricGraph const& graph) { return graph(event)[key::edge_index].size(1); };
+  auto const normal = edges({});
+  CHECK(edges({{.phi_slope_max = 0.002}}) < normal);
+  CHECK(edges({{.z0_max_mm = 100}}) < normal);
+  CHECK(edges({{.dr_max = 0.1}}) < normal);
+  CHECK(edges({{.drop_intersecting = false}}) > normal);
+  CHECK(2 * edges({{.undirected = false}}) == normal);
+  CHECK_FALSE(GeometricGraph{{.relabel = false}}.truth().options.relabel);
+  CHECK((GeometricGraph{{.z0_max_mm = 100}} == GeometricGraph{{.z0_max_mm = 100}}));
+  CHECK_FALSE((GeometricGraph{{.z0_max_mm = 100}} == GeometricGraph{}));
+  CHECK(print(GeometricGraph{}.options).find("phi_slope_max = 0.005  # [rad/mm] largest |dphi/dr| of an edge") != std::string::npos);
+}
+
+TEST_CASE("the pixel geometry's layer pairs and crossing cuts are those of the definitions") {
+  auto const hits = pixel_hits(1500, 2);
+  auto const expected = geometric_edges_reference(hits.position, hits.layer, pixel_pairs(), {}, true);
+  auto const got = GeometricGraph{}(record(hits));
+  CHECK(at::equal(got[key::edge_index], expected.edge_index));
+}
+
+TEST_CASE("an event without hits and one with a single hit have no edges") {
+  for (std::int64_t n : {0, 1}) {
+    auto const out = GeometricGraph{}(record(pixel_hits(n, 3)));
+    CHECK(out[key::edge_index].size(1) == 0);
+    CHECK(out[key::edge_features].sizes() == at::IntArrayRef{0, 4});
+  }
+}
+
+TEST_CASE("a permutation of the hits permutes the graph") {
+  std::int64_t const n = 800;
+  auto const hits = pixel_hits(n, 4);
+  auto const order = at::randperm(n, at::kLong);  // new row k is old row order[k]
+  auto const out = GeometricGraph{}(record(hits));
+  auto const moved = GeometricGraph{}(record({hits.position.index_select(0, order), hits.layer.index_select(0, order)}));
+  auto const back = order.index_select(0, moved[key::edge_index].reshape(-1)).reshape({2, -1});
+  auto const sort_key = [&](Tensor const& e) { return (e[0] * n + e[1]).argsort(); };
+  auto const a = sort_key(out[key::edge_index]), b = sort_key(back);
+  CHECK(at::equal(out[key::edge_index].index_select(1, a), back.index_select(1, b)));
+  CHECK(at::equal(out[key::edge_features].index_select(0, a), moved[key::edge_features].index_select(0, b)));
+}
+
+TEST_CASE("the graph of a CUDA record is on that device") {
+  if (!at::hasCUDA()) return;
+  auto const hits = record(pixel_hits(300, 5));
+  auto const here = GeometricGraph{}(hits), there = GeometricGraph{}(hits.to(at::Device(at::kCUDA)));
+  CHECK(there.device().is_cuda());
+  CHECK(at::equal(there[key::edge_index].cpu(), here[key::edge_index]));
+}

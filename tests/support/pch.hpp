@@ -31,7 +31,17 @@
 #include <variant>
 #include <vector>
 
-#include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include "dew/core/torch_nn.hpp"
+
+// LibTorch has macros of these names too, and the last definition counts: doctest comes after it.
+#include <c10/util/Logging.h>
+#undef CHECK
+#undef CHECK_EQ
+#undef CHECK_NE
+#undef CHECK_LT
+#undef CHECK_LE
+#undef CHECK_GT
+#undef CHECK_GE
+#include <doctest/doctest.h>

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/ops/radius_neighbours.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "support/points.hpp"
+
+using namespace dew;
+using dew::test::lattice_points;
+
+namespace {
+/// By definition: for each point every other one that is near, in two loops.
+bool are_neighbours(Tensor const& points, double radius, Boundary boundary, Neighbours const& got) {
+  auto const x = points.to(at::kDouble);
+  std::vector<std::int64_t> index, offsets{0};
+  for (std::int64_t i = 0; i < x.size(0); ++i) {
+    for (std::int64_t j = 0; j < x.size(0); ++j) {
+      auto const d = (x[i] - x[j]).norm().item<double>();
+      if (i != j && (boundary == Boundary::open ? d < radius : d <= radius)) index.push_back(j);
+    }
+    offsets.push_back(std::int64_t(index.size()));
+  }
+  return at::equal(got.index, at::tensor(index, at::kLong)) && at::equal(got.offsets, at::tensor(offsets, at::kLong));
+}
+}  // namespace
+
+TEST_CASE("radius neighbours are those of the definition and of the reference") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  for (std::int64_t d : {1, 2, 3, 8})
+    for (std::int64_t n : {0, 1, 2, 17, 90})
+      for (double radius : {0.0, 0.5, 1.25, 100.0})
+        for (auto boundary : {Boundary::open, Boundary::closed}) {
+          CAPTURE(d);
+          CAPTURE(n);
+          CAPTURE(radius);
+          auto const x = lattice_points(n, d, seed);
+          auto const got = radius_neighbours(x, radius, boundary), plain = radius_neighbours_reference(x, radius, boundary);
+          CHECK(are_neighbours(x, radius, boundary, got));
+          CHECK(at::equal(got.index, plain.index));
+          CHECK(at::equal(got.offsets, plain.offsets));
+          CHECK(at::allclose(got.distance, plain.distance));
+        }
+}
+
+TEST_CASE("the oracle of neighbours rejects a missing one, one too many and the other boundary") {
+  auto const x = at::tensor({0.0, 0.5, 2.0}, at::kDouble).reshape({3, 1});
+  auto const of = [](std::vector<std::int64_t> offsets, std::vector<std::int64_t> index) {
+    return Neighbours{at::tensor(offsets, at::kLong), at::tensor(index, at::kLong), {}};
+  };
+  CHECK(are_neighbours(x, 0.5, Boundary::closed, of({0, 1, 2, 2}, {1, 0})));
+  CHECK(are_neighbours(x, 0.5, Boundary::open, of({0, 0, 0, 0}, {})));
+  CHECK_FALSE(are_neighbours(x, 0.5, Boundary::open, of({0, 1, 2, 2}, {1, 0})));
+  CHECK_FALSE(are_neighbours(x, 0.5, Boundary::closed, of({0, 1, 1, 1}, {1})));
+  CHECK_FALSE(are_neighbours(x, 0.5, Boundary::closed, of({0, 1, 3, 3}, {1, 0, 2})));
+}
+
+TEST_CASE("neighbours of random reals in float, with one thread and with two") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  auto const x = lattice_points(800, 4, seed).to(at::kFloat) * 0.37f;
+  auto const before = at::get_num_threads();
+  at::set_num_threads(1);
+  auto const one = radius_neighbours(x, 0.2);
+  at::set_num_threads(2);
+  auto const two = radius_neighbours(x, 0.2);
+  at::set_num_threads(before);
+  auto const plain = radius_neighbours_reference(x, 0.2);
+  CHECK((one.distance.scalar_type() == at::kFloat));
+  CHECK(at::equal(one.index, two.index));
+  CHECK(at::equal(one.distance, two.distance));
+  CHECK(at::equal(one.index, plain.index));
+}
+
+TEST_CASE("equal points are neighbours of each other, also without any coordinate") {
+  CHECK(radius_neighbours(at::full({40, 3}, 1.5), 0.1).index.size(0) == 40 * 39);
+  CHECK(radius_neighbours(at::full({40, 3}, 1.5), 0, Boundary::closed).index.size(0) == 40 * 39);
+  CHECK(radius_neighbours(at::full({40, 3}, 1.5), 0, Boundary::open).index.size(0) == 0);
+  CHECK(radius_neighbours(at::empty({40, 0}), 0.1).index.size(0) == 40 * 39);
+}
+
+TEST_CASE("as edges: neighbour to query") {
+  auto const edges = radius_neighbours(at::tensor({0.0, 1.0, 2.0}, at::kDouble).reshape({3, 1}), 1.5).edge_index();
+  CHECK(at::equal(edges, at::tensor({1, 0, 2, 1, 0, 1, 1, 2}, at::kLong).reshape({2, 4})));
+}
+
+TEST_CASE("points that are not finite, a wrong shape and a negative radius throw") {
+  CHECK_THROWS_WITH_AS(radius_neighbours(at::full({2, 2}, NAN), 1), doctest::Contains("point 0 is not finite"), Error);
+  CHECK_THROWS_WITH_AS(radius_neighbours(at::zeros({2}), 1), doctest::Contains("[N, d], got [2]"), Error);
+  CHECK_THROWS_WITH_AS(radius_neighbours(at::zeros({2, 2}), -1), doctest::Contains("≥ 0, got -1"), Error);
+  CHECK_THROWS_AS(radius_neighbours(at::zeros({2, 2}), NAN), Error);
+}

@@ -45,3 +45,5 @@
 #undef CHECK_GT
 #undef CHECK_GE
 #include <doctest/doctest.h>
+
+#include "support/print.hpp"

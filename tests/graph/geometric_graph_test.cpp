@@ -65,6 +65,17 @@ TEST_CASE("the pixel geometry's layer pairs and crossing cuts are those of the d
   CHECK(at::equal(got[key::edge_index], expected.edge_index));
 }
 
+TEST_CASE("another geometry is another value") {
+  auto const hits = record(pixel_hits(500, 6));
+  Geometry const telescope{"telescope", {{1, 2}, {1, 4}}, {{0, 1}}};
+  GeometricGraph const graph{{.phi_slope_max = 0.05}, telescope};
+  CHECK_FALSE((graph == GeometricGraph{{.phi_slope_max = 0.05}}));
+  CHECK((graph.truth().geometry == telescope));
+  auto const layers = hits[key::layer].index_select(0, graph(hits)[key::edge_index].reshape(-1));
+  CHECK(layers.size(0) > 0);
+  CHECK((layers <= 1).all().item<bool>());
+}
+
 TEST_CASE("an event without hits and one with a single hit have no edges") {
   for (std::int64_t n : {0, 1}) {
     auto const out = GeometricGraph{}(record(pixel_hits(n, 3)));

@@ -107,6 +107,15 @@ TEST_CASE("the oracle of DBSCAN rejects wrong labels") {
   CHECK_FALSE(is_dbscan(x, 1.25, 3, at::where(right >= 0, 1 - right, right)));  // the other numbering
 }
 
+TEST_CASE("a scan over single settings, not a grid, also when there are too many pairs") {
+  auto const x = lattice_points(120, 2, 9);
+  std::vector<DbscanStep> const steps{{100, 3}, {0.125, 1}, {0.25, 3}, {100, 3}, {50, 1}};
+  for (std::int64_t max_pairs : {1, 1 << 20}) {
+    auto const scanned = dbscan_scan(x, steps, max_pairs);
+    for (std::size_t k = 0; k < steps.size(); ++k) CHECK(is_dbscan(x, steps[k].eps, steps[k].min_points, scanned[k]));
+  }
+}
+
 TEST_CASE("a border point between two clusters takes the smaller label, and noise is -1") {
   // cores at 1 and 5 (four points within 1 each); 3 is within 2 of none of the cores' sides but of both at eps 2
   auto const x = at::tensor({5.0, 5.1, 5.2, 3.05, 1.0, 1.1, 0.9, 30.0}, at::kDouble).reshape({8, 1});

@@ -17,8 +17,7 @@ namespace {
 using EdgeSet = std::set<std::pair<std::int64_t, std::int64_t>>;
 
 /// The graph by its definition: two nested loops, numbers only.
-EdgeSet edges_by_definition(Tensor const& position, Tensor const& layer, std::vector<LayerPairCut> const& pairs,
-                            GeometricCuts const& cuts) {
+EdgeSet edges_by_definition(Tensor const& position, Tensor const& layer, std::vector<LayerPair> const& pairs, GeometricCuts const& cuts) {
   EdgeSet edges;
   auto const p = position.accessor<double, 2>();
   auto const l = layer.accessor<std::int64_t, 1>();
@@ -128,7 +127,7 @@ TEST_CASE("edges are sorted by source and target; reverses follow in the same or
 }
 
 TEST_CASE("cuts are strict, and no difference in r keeps nothing") {
-  std::vector<LayerPairCut> const pairs{{0, 1}};
+  std::vector<LayerPair> const pairs{{0, 1}};
   auto const layer = at::tensor({0, 1}, at::kLong);
   auto const count = [&](std::vector<double> xyz, GeometricCuts cuts) {
     return geometric_edges(at::tensor(xyz, at::kDouble).reshape({2, 3}), layer, pairs, cuts, false).edge_index.size(1);
@@ -162,6 +161,6 @@ TEST_CASE("wrong input throws, naming what is wrong") {
                        Error);
   CHECK_THROWS_WITH_AS(geometric_edges(hits.position / 0., hits.layer, pairs, {}, true), doctest::Contains("hit 0 is not finite"), Error);
   CHECK_THROWS_WITH_AS(geometric_edges(hits.position, hits.layer, pairs, {-1, 1, 1}, true), doctest::Contains("phi_slope_max = -1"), Error);
-  std::vector<LayerPairCut> const negative{{-1, 2}};
+  std::vector<LayerPair> const negative{{-1, 2}};
   CHECK_THROWS_AS(geometric_edges(hits.position, hits.layer, negative, {}, true), Error);
 }

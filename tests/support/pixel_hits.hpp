@@ -37,7 +37,7 @@ inline PixelHits pixel_hits(std::int64_t n, std::uint32_t seed) {
 }
 
 /// The layer pairs of definitions for the pixel detector, written out: inner, outer, crossing cut.
-inline std::vector<LayerPairCut> pixel_pairs() {
+inline std::vector<LayerPair> pixel_pairs() {
   constexpr double r7 = 71.56298065185547, r8 = 115.37811279296875, z = 490.975;
   return {{7, 8},         {8, 9},   {9, 10},  {7, 6, r7, z}, {8, 6, r8, z}, {9, 6},   {10, 6}, {7, 11, r7, z},
           {8, 11, r8, z}, {9, 11},  {10, 11}, {0, 1},        {1, 2},        {2, 3},   {3, 4},  {4, 5},

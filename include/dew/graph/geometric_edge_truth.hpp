@@ -2,40 +2,19 @@
 // GeometricEdgeTruth: which edges of a geometric graph are true, with doubled barrel-to-endcap transitions relabelled.
 #pragma once
 #include <string_view>
-#include <tuple>
-#include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
-#include "dew/ops/geometric_edges.hpp"
+#include "dew/geometry/geometry.hpp"
 
 namespace dew {
-
-namespace detail {
-/// The layer pairs of the pixel detector, inner to outer, with the cylinders that a line must not cross.
-inline std::vector<LayerPairCut> pixel_layer_pairs() {
-  std::vector<LayerPairCut> pairs{{7, 8}, {8, 9}, {9, 10}};
-  constexpr double crossing_r[] = {71.56298065185547, 115.37811279296875, 0, 0};
-  for (int endcap : {6, 11})
-    for (int barrel = 7; barrel <= 10; ++barrel) pairs.push_back({barrel, endcap, crossing_r[barrel - 7], 490.975});
-  for (int first : {0, 11})
-    for (int layer = first; layer < first + 6; ++layer) pairs.push_back({layer, layer + 1});
-  return pairs;
-}
-/// The pairs from a barrel to an endcap.
-inline std::vector<LayerPairCut> pixel_transitions() {
-  std::vector<LayerPairCut> pairs;
-  for (int endcap : {6, 11})
-    for (int barrel = 7; barrel <= 10; ++barrel) pairs.push_back({barrel, endcap});
-  return pairs;
-}
-}  // namespace detail
 
 /// Edge truth of a geometric graph, by the labelled way only: y = both ends carry the same id > 0.
 ///
 /// With `relabel`: a particle that leaves the barrel may have true edges from several barrel layers to the endcap, of which only those from
-/// the outermost barrel layer among them (over both endcaps together) stay true. Edges may run in either direction. Reads `edge_index` [2,
-/// E], `particle_id` [N], `layer` [N], writes `edge_truth` [E]. O(E log E) in torch operations, on any device; no gradient.
+/// the outermost barrel layer among them (the highest index, over both endcaps together) stay true. Edges may run in either direction.
+/// Reads `edge_index` [2, E], `particle_id` [N], `layer` [N], writes `edge_truth` [E]. O(E log E) in torch operations, on any device; no
+/// gradient.
 struct GeometricEdgeTruth {
   struct Options {
     bool relabel = true;
@@ -45,6 +24,7 @@ struct GeometricEdgeTruth {
     bool operator==(Options const&) const = default;
   };
   Options options;
+  Geometry geometry = pixel_detector();  ///< says which layer pairs are transitions from a barrel to an endcap
 
   static constexpr std::string_view name = "geometric_edge_truth";
   static constexpr bool labelled_only = true;
@@ -62,9 +42,10 @@ struct GeometricEdgeTruth {
   bool operator==(GeometricEdgeTruth const&) const = default;
 
  private:
-  static Tensor relabelled(Tensor const& y, Tensor const& id, Tensor const& source_layer, Tensor const& target_layer) {
+  Tensor relabelled(Tensor const& y, Tensor const& id, Tensor const& source_layer, Tensor const& target_layer) const {
     auto barrel = at::full_like(source_layer, -1);  // [E] the barrel layer of a transition, larger is further out; -1: no transition
-    for (auto const& pair : detail::pixel_transitions()) {
+    for (auto const& pair : geometry.pairs()) {
+      if (!pair.transition) continue;
       auto const along = at::logical_and(source_layer == pair.inner, target_layer == pair.outer);
       auto const against = at::logical_and(source_layer == pair.outer, target_layer == pair.inner);
       barrel = barrel.masked_fill(at::logical_or(along, against), pair.inner);

@@ -2,10 +2,10 @@
 // GeometricGraph: joins hits on neighbouring layers that a track from the beam line could join.
 #pragma once
 #include <string_view>
-#include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
+#include "dew/geometry/geometry.hpp"
 #include "dew/graph/geometric_edge_truth.hpp"
 #include "dew/ops/geometric_edges.hpp"
 
@@ -40,13 +40,14 @@ struct GeometricGraph {
     bool operator==(Options const&) const = default;
   };
   Options options;
+  Geometry geometry = pixel_detector();  ///< the pairs of layers that are joined, and the radii that lines must not cross
 
   static constexpr std::string_view name = "geometric_graph";
   using Reads = Keys<Position, Layer>;
   using Writes = Keys<EdgeIndex, EdgeFeatures>;
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
-    auto pairs = detail::pixel_layer_pairs();
+    auto pairs = geometry.pairs();
     if (!options.drop_intersecting)
       for (auto& pair : pairs) pair.crossing_r_mm = 0;
     GeometricCuts const cuts{options.phi_slope_max, options.z0_max_mm, options.dr_max};
@@ -55,7 +56,7 @@ struct GeometricGraph {
   }
 
   /// The stage that writes the edges' truth where it is known.
-  auto truth() const { return GeometricEdgeTruth{{.relabel = options.relabel}}; }
+  auto truth() const { return GeometricEdgeTruth{{.relabel = options.relabel}, geometry}; }
 
   bool operator==(GeometricGraph const&) const = default;
 };

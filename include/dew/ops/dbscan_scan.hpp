@@ -155,7 +155,19 @@ inline std::vector<Tensor> dbscan_scan(Tensor const& points, std::span<DbscanSte
   detail::SteppedPairs const near(tree, eps2, max_pairs);
   auto const width = std::size_t(std::min(counts.back() - 1, std::int64_t(n)));  // nobody has more than n − 1 others
   if (!near.complete || std::int64_t(n * width) > max_pairs) {
-    for (std::size_t k = 0; k < steps.size(); ++k) out[k] = detail::labels_tensor(detail::dbscan(tree, steps[k]), points.device());
+    for (auto const min_points : counts) {
+      std::vector<std::int64_t> labels;
+      bool one_heap = false;  // once all points are one cluster, they stay so for every larger ε
+      for (auto const each : eps2) {
+        bool known = one_heap;
+        for (std::size_t k = 0; k < steps.size(); ++k) {
+          if (steps[k].min_points != min_points || steps[k].eps * steps[k].eps != each) continue;
+          if (!std::exchange(known, true)) labels = detail::dbscan(tree, steps[k]);
+          out[k] = detail::labels_tensor(labels, points.device());
+        }
+        one_heap = known && std::all_of(labels.begin(), labels.end(), [](auto label) { return label == 0; });
+      }
+    }
     return out;
   }
   detail::NearestSteps const nearest(near, n, width);

@@ -12,16 +12,9 @@
 
 #include "dew/core/error.hpp"
 #include "dew/core/torch.hpp"
+#include "dew/geometry/geometry.hpp"
 
 namespace dew {
-
-/// Two layers that an edge may join, and the cylinder that its line must not cross.
-struct LayerPairCut {
-  std::int64_t inner = 0, outer = 0;  ///< an edge runs from a hit on `inner` to one on `outer`
-  double crossing_r_mm = 0;           ///< the line must not cross this radius at |z| < crossing_z_mm; 0: no such cut
-  double crossing_z_mm = 0;
-  bool operator==(LayerPairCut const&) const = default;
-};
 
 /// The cuts on an edge, all strict.
 struct GeometricCuts {
@@ -59,7 +52,7 @@ inline double wrapped(double dphi) {
 }
 
 /// The definition of the graph. Written so that a comparison with NaN (Δr = 0) keeps nothing.
-inline bool passes(Cylindrical const& a, Cylindrical const& b, GeometricCuts const& cuts, LayerPairCut const& pair) {
+inline bool passes(Cylindrical const& a, Cylindrical const& b, GeometricCuts const& cuts, LayerPair const& pair) {
   double const dr = b.r - a.r, dphi = wrapped(b.phi - a.phi);
   if (!(std::abs(dphi / dr) < cuts.phi_slope_max)) return false;
   double const slope = (b.z - a.z) / dr, z0 = a.z - a.r * slope;
@@ -141,7 +134,7 @@ void visit_candidates(Cylindrical const& a, BinnedLayer const& layer, GeometricC
   }
 }
 
-inline void check_geometric_input(Tensor const& position, Tensor const& layer, std::span<LayerPairCut const> pairs,
+inline void check_geometric_input(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                   GeometricCuts const& cuts) {
   check(position.defined() && position.dim() == 2 && position.size(1) == 3 && position.is_floating_point(),
         "geometric edges: expected positions [N, 3], got {}", shape_text(position));
@@ -186,7 +179,7 @@ void write_edges(std::span<Cylindrical const> hits, std::int32_t const* pair, st
 /// cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: time and memory grow with the edges kept, never
 /// with N². Threads by ATen's pool, same bits for any number of them. On the CPU: tensors on another device are moved there and back.
 /// Throws `Error` on wrong shapes, a position that is not finite or a negative cut.
-inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& layer, std::span<LayerPairCut const> pairs,
+inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                       GeometricCuts const& cuts, bool undirected) {
   detail::check_geometric_input(position, layer, pairs, cuts);
   auto const hits = detail::cylindrical_hits(position);
@@ -201,7 +194,7 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
     if (layer_of[i] >= 0 && layer_of[i] < layers) members[std::size_t(layer_of[i])].push_back(std::int32_t(i));
   std::vector<detail::BinnedLayer> binned;
   for (auto& m : members) binned.emplace_back(std::move(m), std::span(hits));
-  std::vector<std::vector<LayerPairCut>> from(static_cast<std::size_t>(layers));
+  std::vector<std::vector<LayerPair>> from(static_cast<std::size_t>(layers));
   for (auto const& pair : pairs) from[std::size_t(pair.inner)].push_back(pair);
 
   // Chunks of sources of a fixed size, each with its own list of (source, target): no thread sees another's, and their order is that of the
@@ -250,7 +243,7 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
 }
 
 /// The plain reference of `geometric_edges`: all pairs of hits, in torch operations on any device. O(N²) in time and memory; for tests.
-inline GeometricEdges geometric_edges_reference(Tensor const& position, Tensor const& layer, std::span<LayerPairCut const> pairs,
+inline GeometricEdges geometric_edges_reference(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                                 GeometricCuts const& cuts, bool undirected) {
   detail::check_geometric_input(position, layer, pairs, cuts);
   auto const p = position.to(at::kDouble);

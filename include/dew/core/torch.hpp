@@ -7,12 +7,14 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/atan2.h>
 #include <ATen/ops/atanh.h>
+#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/binary_cross_entropy.h>
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
@@ -33,6 +35,8 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/log.h>

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+// TrackMatching: which particle each track belongs to, and how well, in the style of the Python reference.
+// N hits, P particles.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "dew/core/policy.hpp"
+#include "dew/event/schema.hpp"
+
+namespace dew {
+
+/// Which particles count: pt_min_gev ≤ pt < pt_max_gev and eta_min ≤ |η| < eta_max, and reconstructable.
+struct ParticleSelection {
+  double pt_min_gev = 0;
+  double pt_max_gev = std::numeric_limits<double>::infinity();
+  double eta_min = 0;
+  double eta_max = 4;
+};
+
+/// The tracks of one event, each with its majority particle. arXiv:2309.16754, section 5.
+///
+/// A track is a label ≥ 0 with at least 3 hits. Its majority particle has most hits in it (noise, id 0, competes too; ties: the one whose
+/// first hit in the track has the lowest row). f = majority hits / track hits, g = majority hits / all hits of that particle
+/// (`truth_hits`, so that hits that a stage dropped count against the track). Unknown hits (id −1) are left out entirely. Integer sorts,
+/// O(N log N), on the CPU. Exact.
+class TrackMatching {
+ public:
+  using Reads = Keys<Label, ParticleId, TruthId, TruthPt, TruthEta, TruthHits, TruthReconstructable>;
+
+  /// Throws `Error` when a hit's particle is not among `truth_id`.
+  explicit TrackMatching(RecordOf<Reads> const& event)
+      : pt_(reals(event[key::truth_pt])), eta_(reals(event[key::truth_eta])), single_(event[key::truth_pt].scalar_type() == at::kFloat) {
+    auto const counts = integers(event[key::truth_hits]);
+    for (auto const good : integers(event[key::truth_reconstructable])) reconstructable_.push_back(good != 0);
+    find_tracks(integers(event[key::label]), integers(event[key::particle_id]), integers(event[key::truth_id]), counts);
+  }
+
+  /// `double_majority`, `perfect`, `lhc`, `fake_double_majority`, `fake_perfect`, `fake_lhc`, `particles` (selected ones), `tracks` (whose
+  /// majority particle is selected). Efficiencies are per particle (lhc: per track); NaN where that number is 0.
+  Figures score(ParticleSelection const& selection) const {
+    std::int64_t particles = 0, tracks = 0, majority = 0, perfect = 0, lhc = 0;
+    for (std::size_t p = 0; p < pt_.size(); ++p) particles += selected(p, selection);
+    for (auto const& track : tracks_) {
+      if (track.particle < 0 || !selected(std::size_t(track.particle), selection)) continue;
+      ++tracks;
+      majority += 2 * track.shared > track.hits && 2 * track.shared > track.particle_hits;
+      perfect += track.shared == track.particle_hits && 100 * track.shared > 99 * track.hits;
+      lhc += 4 * track.shared > 3 * track.hits;
+    }
+    auto const ratio = [](std::int64_t part, std::int64_t whole) {
+      return whole > 0 ? double(part) / double(whole) : std::numeric_limits<double>::quiet_NaN();
+    };
+    return {{"double_majority", ratio(majority, particles)},
+            {"perfect", ratio(perfect, particles)},
+            {"lhc", ratio(lhc, tracks)},
+            {"fake_double_majority", ratio(tracks - majority, tracks)},
+            {"fake_perfect", ratio(tracks - perfect, tracks)},
+            {"fake_lhc", ratio(tracks - lhc, tracks)},
+            {"particles", double(particles)},
+            {"tracks", double(tracks)}};
+  }
+
+ private:
+  struct Track {
+    std::int64_t hits, shared;  // all, and those of the majority particle
+    std::int64_t particle;      // its row, −1 for noise
+    std::int64_t particle_hits;
+  };
+
+  static std::vector<std::int64_t> integers(Tensor const& t) {
+    auto const on_cpu = t.to(at::kCPU, at::kLong).contiguous();
+    return {on_cpu.const_data_ptr<std::int64_t>(), on_cpu.const_data_ptr<std::int64_t>() + on_cpu.numel()};
+  }
+  static std::vector<double> reals(Tensor const& t) {
+    auto const on_cpu = t.to(at::kCPU, at::kDouble).contiguous();
+    return {on_cpu.const_data_ptr<double>(), on_cpu.const_data_ptr<double>() + on_cpu.numel()};
+  }
+  bool selected(std::size_t p, ParticleSelection const& s) const {
+    auto const cut = [&](double value) { return single_ ? double(float(value)) : value; };  // 0.9 in float is at the cut 0.9, not below it
+    return reconstructable_[p] && pt_[p] >= cut(s.pt_min_gev) && pt_[p] < cut(s.pt_max_gev) && std::abs(eta_[p]) >= cut(s.eta_min) &&
+           std::abs(eta_[p]) < cut(s.eta_max);
+  }
+
+  void find_tracks(std::vector<std::int64_t> const& label, std::vector<std::int64_t> const& id, std::vector<std::int64_t> const& truth_id,
+                   std::vector<std::int64_t> const& truth_hits) {
+    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>> hits;  // label, particle, row
+    for (std::size_t i = 0; i < label.size(); ++i)
+      if (label[i] >= 0 && id[i] >= 0) hits.emplace_back(label[i], id[i], std::int64_t(i));
+    std::sort(hits.begin(), hits.end());
+    for (std::size_t begin = 0; begin < hits.size();) {
+      std::int64_t best = 0, best_first = 0, best_id = 0;
+      auto end = begin;
+      while (end < hits.size() && std::get<0>(hits[end]) == std::get<0>(hits[begin])) {
+        auto const [track, particle, first] = hits[end];
+        auto const from = end;
+        while (end < hits.size() && std::get<0>(hits[end]) == track && std::get<1>(hits[end]) == particle) ++end;
+        auto const count = std::int64_t(end - from);
+        if (count > best || (count == best && first < best_first)) best = count, best_first = first, best_id = particle;
+      }
+      if (end - begin >= 3) tracks_.push_back(track_of(std::int64_t(end - begin), best, best_id, truth_id, truth_hits));
+      begin = end;
+    }
+  }
+  static Track track_of(std::int64_t hits, std::int64_t shared, std::int64_t id, std::vector<std::int64_t> const& truth_id,
+                        std::vector<std::int64_t> const& truth_hits) {
+    if (id == 0) return {hits, shared, -1, 0};
+    auto const at = std::lower_bound(truth_id.begin(), truth_id.end(), id);
+    check(at != truth_id.end() && *at == id, "tracking metrics: particle {} has hits but no row in {}", id, TruthId::name);
+    auto const row = at - truth_id.begin();
+    return {hits, shared, row, truth_hits[std::size_t(row)]};
+  }
+
+  std::vector<double> pt_, eta_;  // [P]
+  std::vector<bool> reconstructable_;
+  bool single_;
+  std::vector<Track> tracks_;
+};
+
+}  // namespace dew

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+// TrackingMetrics: how many particles were found, and how many tracks are wrong.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dew/core/policy.hpp"
+#include "dew/event/schema.hpp"
+#include "dew/metric/track_matching.hpp"
+
+namespace dew {
+
+/// Tracks against the truth, for particles above several pt and in bins of pt and |η|.
+///
+/// With f the majority's share of the track and g the track's share of its majority particle's hits (see `TrackMatching`): *double
+/// majority* f > 0.5 and g > 0.5; *perfect* g = 1 and f > 0.99; *lhc* f > 0.75. Efficiency: tracks that match / particles (lhc: / tracks).
+/// Fake rate: 1 − tracks that match / tracks. Only tracks count whose majority particle is reconstructable, in the pt range and in |η| <
+/// eta_max.
+///
+/// Figures: `pt0.9.double_majority`, `….perfect`, `….lhc`, `….fake_double_majority`, `….fake_perfect`, `….fake_lhc`, `….particles`,
+/// `….tracks` for each pt cut; the same under `pt_0.5_0.9.` for each bin [0.5, 0.9) of pt, and under `eta_0_1.` for each bin of |η| (pt ≥
+/// pt_min_gev). O(N log N). A particle that is split into two tracks of more than half of its hits cannot be: double majority counts no
+/// particle twice.
+struct TrackingMetrics {
+  struct Options {
+    std::vector<double> pt_cuts_gev = {0, 0.5, 0.9, 1.5};
+    double eta_max = 4;
+    std::vector<double> pt_bins_gev = {0, 0.5, 0.9, 1.5, 3, 10};
+    std::vector<double> eta_bins = {0, 1, 2, 3, 4};
+    double pt_min_gev = 0.9;
+    static constexpr auto describe() {
+      return hana::make_tuple(DEW_OPTION(pt_cuts_gev, "GeV", "figures for particles with at least each of these"),
+                              DEW_OPTION(eta_max, "", "largest |eta| of particles that count"),
+                              DEW_OPTION(pt_bins_gev, "GeV", "edges of bins in pt; none: no bins"),
+                              DEW_OPTION(eta_bins, "", "edges of bins in |eta|; none: no bins"),
+                              DEW_OPTION(pt_min_gev, "GeV", "smallest pt in the bins of |eta|"));
+    }
+    bool operator==(Options const&) const = default;
+  };
+  Options options;
+
+  static constexpr std::string_view name = "tracking";
+  using Reads = TrackMatching::Reads;
+
+  Figures operator()(RecordOf<Reads> const& event) const {
+    TrackMatching const matching(event);
+    Figures figures;
+    auto const add = [&](std::string const& prefix, ParticleSelection const& selection) {
+      for (auto& [figure, value] : matching.score(selection)) figures.emplace_back(prefix + figure, value);
+    };
+    for (auto const cut : options.pt_cuts_gev) add(fmt::format("pt{}.", cut), {.pt_min_gev = cut, .eta_max = options.eta_max});
+    auto const& pt = options.pt_bins_gev;
+    for (std::size_t b = 1; b < pt.size(); ++b)
+      add(fmt::format("pt_{}_{}.", pt[b - 1], pt[b]), {.pt_min_gev = pt[b - 1], .pt_max_gev = pt[b], .eta_max = options.eta_max});
+    auto const& eta = options.eta_bins;
+    for (std::size_t b = 1; b < eta.size(); ++b)
+      add(fmt::format("eta_{}_{}.", eta[b - 1], eta[b]), {.pt_min_gev = options.pt_min_gev, .eta_min = eta[b - 1], .eta_max = eta[b]});
+    return figures;
+  }
+
+  bool operator==(TrackingMetrics const&) const = default;
+};
+static_assert(Metric<TrackingMetrics>);
+
+}  // namespace dew

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // LibTorch's modules, layers and optimisers, header by header; headers that need no modules include core/torch.hpp instead.
 #pragma once
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/module.h>

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSL-1.0
+// The bodies of ops/condensation_repulsion.hpp: the CPU kernel and the tiles of torch operations.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "dew/core/torch_nn.hpp"
+#include "dew/ops/condensation.hpp"
+
+namespace dew::detail {
+
+struct RepulsionResult {
+  Tensor sum;             // scalar
+  Tensor grad_x, grad_q;  // [N, d], [N]; undefined when they were not asked for
+};
+
+/// Tiles of `rows` hits against all objects, each by the plain reference and its own backward pass. Any device.
+inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient, std::int64_t rows = 2048) {
+  RepulsionResult out{at::zeros({}, x.options().dtype(at::kDouble)), {}, {}};
+  if (with_gradient) out.grad_x = at::zeros_like(x), out.grad_q = at::zeros_like(q);
+  for (std::int64_t begin = 0; begin < hits.size(0); begin += rows) {
+    auto const tile = hits.narrow(0, begin, std::min(rows, hits.size(0) - begin));
+    at::AutoGradMode grad(with_gradient);
+    // the rows that this tile needs, as leaves: its hits, then the objects' condensation hits
+    auto const all = at::cat({tile, alpha});
+    auto const tile_x = x.detach().index_select(0, all).requires_grad_(with_gradient), tile_q = q.detach().index_select(0, all).requires_grad_(with_gradient);
+    CondensationObjects const objects{object.index_select(0, all), at::arange(tile.size(0), all.size(0), alpha.options())};
+    auto const sum = repulsion_sum_reference(tile_x, tile_q, objects, at::arange(tile.size(0), tile.options()));
+    if (with_gradient) {
+      auto const gradient = torch::autograd::grad({sum}, {tile_x, tile_q});
+      at::NoGradGuard no_grad;
+      out.grad_x.index_add_(0, all, gradient[0]);
+      out.grad_q.index_add_(0, all, gradient[1]);
+    }
+    out.sum += sum.detach();
+  }
+  out.sum = out.sum.to(x.scalar_type());
+  return out;
+}
+
+/// Objects in tiles of `lanes`, coordinate by coordinate, so that one instruction handles several of them.
+template <class T>
+struct ObjectTiles {
+  static constexpr std::int64_t lanes = 16;
+  std::int64_t count, tiles, dim, axis = 0;
+  std::vector<std::int64_t> order;    // [tiles · lanes] number of the object; −1 behind the last
+  std::vector<std::int64_t> place;    // [count] where an object stands in `order`
+  std::vector<T> centre;              // [tiles][dim][lanes]
+  std::vector<T> charge;              // [tiles][lanes], 0 behind the last object
+  std::vector<T> low, high;           // [tiles] extent along `axis`
+
+  ObjectTiles(T const* x, T const* q, std::int64_t const* alpha, std::int64_t k, std::int64_t d) : count(k), tiles((k + lanes - 1) / lanes), dim(d) {
+    T widest = -1;
+    for (std::int64_t c = 0; c < d; ++c) {
+      auto [least, most] = std::pair{std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest()};
+      for (std::int64_t i = 0; i < k; ++i) least = std::min(least, x[alpha[i] * d + c]), most = std::max(most, x[alpha[i] * d + c]);
+      if (most - least > widest) widest = most - least, axis = c;
+    }
+    order.resize(std::size_t(k));
+    std::iota(order.begin(), order.end(), 0);
+    auto const along = [&](std::int64_t i) { return d > 0 ? x[alpha[i] * d + axis] : T(0); };
+    std::sort(order.begin(), order.end(), [&](auto a, auto b) { return along(a) != along(b) ? along(a) < along(b) : a < b; });
+    order.resize(std::size_t(tiles * lanes), -1);
+    place.resize(std::size_t(k));
+    centre.assign(std::size_t(tiles * d * lanes), std::numeric_limits<T>::max());
+    charge.assign(std::size_t(tiles * lanes), T(0));
+    low.assign(std::size_t(tiles), std::numeric_limits<T>::lowest());
+    high.assign(std::size_t(tiles), std::numeric_limits<T>::max());
+    for (std::int64_t i = 0; i < k; ++i) {
+      auto const object = order[std::size_t(i)], tile = i / lanes, lane = i % lanes;
+      place[std::size_t(object)] = i;
+      charge[std::size_t(i)] = q[alpha[object]];
+      for (std::int64_t c = 0; c < d; ++c) centre[std::size_t((tile * d + c) * lanes + lane)] = x[alpha[object] * d + c];
+      auto const last = std::min(k, (tile + 1) * lanes) - 1;
+      low[std::size_t(tile)] = along(order[std::size_t(tile * lanes)]);
+      high[std::size_t(tile)] = along(order[std::size_t(last)]);
+    }
+  }
+};
+
+/// What one chunk of hits adds up: its own sums, so that the result does not depend on which thread ran it.
+struct RepulsionChunk {
+  double sum = 0;
+  std::vector<double> grad_centre;  // [tiles][dim][lanes]
+  std::vector<double> grad_charge;  // [tiles][lanes]
+};
+
+template <class T>
+void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits, std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q,
+                     RepulsionChunk& out) {
+  constexpr auto lanes = ObjectTiles<T>::lanes;
+  bool const with_gradient = grad_x != nullptr;
+  auto const d = o.dim;
+  auto const width = std::size_t(d * lanes);
+  std::vector<T> grad_hit(width), near_centre(with_gradient ? o.centre.size() : 0), near_charge(with_gradient ? o.charge.size() : 0);
+  if (with_gradient) out.grad_centre.assign(o.centre.size(), 0), out.grad_charge.assign(o.charge.size(), 0);
+  auto const flush = [&] {  // few terms in T, then on in double
+    for (std::size_t i = 0; i < near_centre.size(); ++i) out.grad_centre[i] += double(std::exchange(near_centre[i], T(0)));
+    for (std::size_t i = 0; i < near_charge.size(); ++i) out.grad_charge[i] += double(std::exchange(near_charge[i], T(0)));
+  };
+  for (auto m = begin; m < end; ++m) {
+    auto const j = hits[m];
+    T const* xj = x + j * d;
+    T const qj = q[j];
+    auto const own = object[j] >= 0 ? o.place[std::size_t(object[j])] : -1;
+    double sum = 0;
+    std::fill(grad_hit.begin(), grad_hit.end(), T(0));
+    for (std::int64_t tile = 0; tile < o.tiles; ++tile) {
+      if (d > 0 && (xj[o.axis] - o.high[std::size_t(tile)] >= 1 || o.low[std::size_t(tile)] - xj[o.axis] >= 1)) continue;
+      T const* centre = o.centre.data() + std::size_t(tile) * width;
+      alignas(64) T square[lanes] = {};
+      bool far = false;
+      for (std::int64_t c = 0; c < d && !far;) {
+        for (auto const stop = std::min(d, c + 4); c < stop; ++c) {
+          T const value = xj[c];
+#pragma omp simd
+          for (std::int64_t b = 0; b < lanes; ++b) square[b] += (value - centre[c * lanes + b]) * (value - centre[c * lanes + b]);
+        }
+        int near = 0;
+#pragma omp simd reduction(| : near)
+        for (std::int64_t b = 0; b < lanes; ++b) near |= square[b] < T(1);
+        far = near == 0;
+      }
+      if (far) continue;
+      T const* charge = o.charge.data() + tile * lanes;
+      alignas(64) T overlap[lanes], pull[lanes];  // max(0, 1 − distance); charge / distance
+      for (std::int64_t b = 0; b < lanes; ++b) overlap[b] = std::sqrt(std::min(square[b], T(1)));
+#pragma omp simd
+      for (std::int64_t b = 0; b < lanes; ++b) {
+        T const distance = overlap[b];
+        bool const pulls = distance > T(0) && distance < T(1);
+        pull[b] = (pulls ? charge[b] : T(0)) / (pulls ? distance : T(1));
+        overlap[b] = T(1) - distance;
+      }
+      if (own >= tile * lanes && own < (tile + 1) * lanes) overlap[own - tile * lanes] = pull[own - tile * lanes] = T(0);
+      T here = 0;
+#pragma omp simd reduction(+ : here)
+      for (std::int64_t b = 0; b < lanes; ++b) here += charge[b] * overlap[b];
+      sum += double(here);
+      if (!with_gradient) continue;
+      T* to_charge = near_charge.data() + tile * lanes;
+      T* to_centre = near_centre.data() + std::size_t(tile) * width;
+#pragma omp simd
+      for (std::int64_t b = 0; b < lanes; ++b) to_charge[b] += qj * overlap[b];
+      for (std::int64_t c = 0; c < d; ++c) {
+        T const value = xj[c];
+        T* to_hit = grad_hit.data() + c * lanes;
+#pragma omp simd
+        for (std::int64_t b = 0; b < lanes; ++b) {
+          T const g = qj * pull[b] * (value - centre[c * lanes + b]);
+          to_centre[c * lanes + b] += g;
+          to_hit[b] -= g;
+        }
+      }
+    }
+    out.sum += double(qj) * sum;
+    if (with_gradient) {
+      grad_q[j] += T(sum);
+      for (std::int64_t c = 0; c < d; ++c) grad_x[j * d + c] += T(std::accumulate(grad_hit.begin() + c * lanes, grad_hit.begin() + (c + 1) * lanes, 0.0));
+      if ((m - begin) % 256 == 255) flush();
+    }
+  }
+  if (with_gradient) flush();
+}
+
+template <class T>
+RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient) {
+  constexpr std::int64_t chunks = 16;  // fixed: the sums are the same for any number of threads
+  RepulsionResult out;
+  if (with_gradient) out.grad_x = at::zeros_like(x), out.grad_q = at::zeros_like(q);
+  auto const finite = [](T const* data, std::int64_t n) { return std::all_of(data, data + n, [](T value) { return std::isfinite(value); }); };
+  if (!finite(x.const_data_ptr<T>(), x.numel()) || !finite(q.const_data_ptr<T>(), q.numel())) {
+    out.sum = at::full({}, std::numeric_limits<double>::quiet_NaN(), x.options());
+    if (with_gradient) out.grad_x.fill_(out.sum), out.grad_q.fill_(out.sum);
+    return out;
+  }
+  ObjectTiles<T> const tiles(x.const_data_ptr<T>(), q.const_data_ptr<T>(), alpha.const_data_ptr<std::int64_t>(), alpha.size(0), x.size(1));
+  std::array<RepulsionChunk, chunks> parts;
+  auto const m = hits.size(0);
+  T* grad_x = with_gradient ? out.grad_x.template data_ptr<T>() : nullptr;
+  T* grad_q = with_gradient ? out.grad_q.template data_ptr<T>() : nullptr;
+  auto const* x_data = x.const_data_ptr<T>();
+  auto const* q_data = q.const_data_ptr<T>();
+  auto const* object_data = object.const_data_ptr<std::int64_t>();
+  auto const* hits_data = hits.const_data_ptr<std::int64_t>();
+  at::parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
+    for (auto i = first; i < last; ++i)
+      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * i / chunks, m * (i + 1) / chunks, grad_x, grad_q, parts[std::size_t(i)]);
+  });
+  double sum = 0;
+  for (auto const& part : parts) sum += part.sum;
+  out.sum = at::scalar_tensor(sum, x.options());
+  if (!with_gradient) return out;
+  auto const* alpha_data = alpha.const_data_ptr<std::int64_t>();
+  constexpr auto lanes = ObjectTiles<T>::lanes;
+  auto const d = tiles.dim;
+  for (std::int64_t i = 0; i < tiles.count; ++i) {
+    auto const hit = alpha_data[tiles.order[std::size_t(i)]];
+    auto const tile = i / lanes, lane = i % lanes;
+    double to_charge = 0;
+    for (auto const& part : parts) to_charge += part.grad_charge[std::size_t(i)];
+    grad_q[hit] += T(to_charge);
+    for (std::int64_t c = 0; c < d; ++c) {
+      double to_centre = 0;
+      for (auto const& part : parts) to_centre += part.grad_centre[std::size_t((tile * d + c) * lanes + lane)];
+      grad_x[hit * d + c] += T(to_centre);
+    }
+  }
+  return out;
+}
+
+/// The CPU kernel. A coordinate or charge that is not finite makes everything not-a-number. Hits may not be named twice in `hits`: each writes its own row of the gradients.
+inline RepulsionResult repulsion_cpu(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient) {
+  auto const run = [&](auto type) {
+    return repulsion_cpu_of<decltype(type)>(x.contiguous(), q.contiguous(), object.contiguous(), alpha.contiguous(), hits.contiguous(), with_gradient);
+  };
+  check(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble, "repulsion_sum: expected float or double, got {}", at::toString(x.scalar_type()));
+  return x.scalar_type() == at::kFloat ? run(float{}) : run(double{});
+}
+
+}  // namespace dew::detail

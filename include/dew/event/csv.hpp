@@ -139,7 +139,8 @@ T read_field(std::string_view text, std::string_view column, std::string const& 
     if (error == std::errc::result_out_of_range) {  // too small is 0, too large is not finite
       auto const power = field.find_first_of("eE");
       auto const digits = field.substr(field.starts_with('-'));
-      if (power == field.npos ? digits.starts_with('0') || digits.starts_with('.') : field.substr(power + 1).starts_with('-')) return 0;
+      if (power == field.npos ? digits.starts_with('0') || digits.starts_with('.') : field.substr(power + 1).starts_with('-'))
+        return field.starts_with('-') ? -0. : 0.;
     }
     check(error == std::errc() && std::isfinite(value), ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where, column,
           quoted(text));

@@ -51,10 +51,14 @@ class Geometry {
             pair.inner, pair.outer, std::int64_t(layers_.size()) - 1);
   }
 
-  std::string const& name() const { return name_; }
+  std::string const& name() const& { return name_; }
   std::int64_t layer_count() const { return std::int64_t(layers_.size()); }
-  std::vector<DetectorLayer> const& layers() const { return layers_; }  ///< by index
-  std::vector<LayerPair> const& pairs() const { return pairs_; }        ///< in the order in which they were given
+  std::vector<DetectorLayer> const& layers() const& { return layers_; }  ///< by index
+  std::vector<LayerPair> const& pairs() const& { return pairs_; }        ///< in the order in which they were given
+  // of a temporary: `for (auto const& pair : pixel_detector().pairs())` does not dangle
+  std::string name() && { return std::move(name_); }
+  std::vector<DetectorLayer> layers() && { return std::move(layers_); }
+  std::vector<LayerPair> pairs() && { return std::move(pairs_); }
 
   /// Whether hits in this volume are selected. O(log layers).
   bool has_volume(std::int64_t volume) const {

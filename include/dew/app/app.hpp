@@ -110,7 +110,7 @@ class App {
   };
 
   int run_checked(int argc, char const* const* argv) {
-    add_options(options_, "", options_struct());
+    options_.add("", options_struct());
     add_options(options_, std::string(Source::name), source_);
     add_options(options_, pipeline_);
     std::apply([&](auto&... part) { (add_plan_options<P>(options_, part), ...); }, plan_);
@@ -136,7 +136,7 @@ class App {
       option_flag(c, flags, options_.at("threads"));
     };
     auto const events_flag = [&](CLI::App* c) {
-      if (options_.find(events_path())) c->add_option_function<std::string>("--events", [&](std::string const& folder) { flags.set.emplace_back(events_path(), std::vector{folder}); }, "folder of events");
+      if (auto const* entry = options_.find(events_path()); entry && entry->type == "text") c->add_option_function<std::string>("--events", [&](std::string const& folder) { flags.set.emplace_back(events_path(), std::vector{folder}); }, "folder of events");
     };
     common(train);
     events_flag(train);

@@ -44,7 +44,7 @@ struct Context {
 /// Seeds LibTorch's global generator of a device for a scope (its initialisers and dropout know no other) and restores it after.
 class GlobalSeed {
  public:
-  GlobalSeed(std::uint64_t seed, at::Device device = at::kCPU) : generator_(at::globalContext().defaultGenerator(device)) {
+  explicit GlobalSeed(std::uint64_t seed, at::Device device = at::kCPU) : generator_(at::globalContext().defaultGenerator(device)) {
     std::scoped_lock lock(generator_.mutex());
     before_ = generator_.get_state();
     generator_.set_current_seed(seed);

@@ -141,6 +141,26 @@ T from_text(std::vector<std::string> const& words, std::string_view path) {
   }
 }
 
+/// The words of a TOML value, as `from_text` takes them: `"a b"` is one, `[1, 2]` two. The inverse of `to_text`.
+inline std::vector<std::string> toml_words(std::string_view value) {
+  auto const list = value.size() >= 2 && value.front() == '[' && value.back() == ']';
+  if (list) value = value.substr(1, value.size() - 2);
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < value.size();) {
+    if (value[i] == ' ' || (list && value[i] == ',')) { ++i; continue; }
+    std::string word;
+    if (value[i] == '"') {
+      for (++i; i < value.size() && value[i] != '"'; ++i) {
+        if (value[i] == '\\' && i + 1 < value.size()) word += value[++i] == 'n' ? '\n' : value[i];
+        else word += value[i];
+      }
+      ++i;
+    } else while (i < value.size() && !(list && (value[i] == ',' || value[i] == ' '))) word += value[i++];
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
 /// One line a member: `name = value  # [unit] help`.
 template <Described O>
 std::string print(O const& options) {

@@ -18,14 +18,14 @@ namespace dew {
 
 // ---- what a policy says of itself; everything but `name` and `Reads` is optional ------------------------------------------------
 namespace detail {
-template <class P> struct WritesOf { using type = Keys<>; };
-template <class P> requires requires { typename P::Writes; } struct WritesOf<P> { using type = typename P::Writes; };
-template <class P> struct MayReadOf { using type = Keys<>; };
-template <class P> requires requires { typename P::MayRead; } struct MayReadOf<P> { using type = typename P::MayRead; };
+template <class P> struct WritesImpl { using type = Keys<>; };
+template <class P> requires requires { typename P::Writes; } struct WritesImpl<P> { using type = typename P::Writes; };
+template <class P> struct MayReadImpl { using type = Keys<>; };
+template <class P> requires requires { typename P::MayRead; } struct MayReadImpl<P> { using type = typename P::MayRead; };
 }  // namespace detail
 template <class P> using ReadsOf = typename P::Reads;
-template <class P> using WritesOf = typename detail::WritesOf<P>::type;
-template <class P> using MayReadOf = typename detail::MayReadOf<P>::type;
+template <class P> using WritesOf = typename detail::WritesImpl<P>::type;
+template <class P> using MayReadOf = typename detail::MayReadImpl<P>::type;
 /// What a policy is called with: the keys it reads, and slots for those that it may read.
 template <class P> using InputOf = RecordOf<ReadsOf<P>, MayReadOf<P>>;
 

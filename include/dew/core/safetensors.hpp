@@ -57,7 +57,8 @@ struct SafeTensorsEntry {
   std::uint64_t begin, end;
 };
 
-inline SafeTensorsEntry safetensors_entry(std::string const& name, nlohmann::json const& json, std::uint64_t bytes, std::string const& file) {
+inline SafeTensorsEntry safetensors_entry(std::string const& name, nlohmann::json const& json, std::uint64_t bytes,
+                                          std::string const& file) {
   auto const demand = [&](bool ok, char const* what) { check(ok, ErrorKind::input, "{}: tensor '{}': {}", file, name, what); };
   demand(json.is_object() && json.contains("dtype") && json.contains("shape") && json.contains("data_offsets"),
          "expected dtype, shape and data_offsets");
@@ -65,14 +66,15 @@ inline SafeTensorsEntry safetensors_entry(std::string const& name, nlohmann::jso
   demand(dtype.is_string(), "expected text as its dtype");
   auto const type = std::find_if(safetensors_types.begin(), safetensors_types.end(),
                                  [&](auto const& t) { return t.name == dtype.get_ref<std::string const&>(); });
-  check(type != safetensors_types.end(), ErrorKind::input, "{}: tensor '{}': unknown dtype {}", file, name, dtype.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  check(type != safetensors_types.end(), ErrorKind::input, "{}: tensor '{}': unknown dtype {}", file, name,
+        dtype.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
   demand(shape.is_array() && std::all_of(shape.begin(), shape.end(), [](auto const& n) { return n.is_number_unsigned(); }),
          "expected non-negative integers as its shape");
   demand(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() && offsets[1].is_number_unsigned(),
          "expected two non-negative integers as its data_offsets");
   SafeTensorsEntry out{name, type->dtype, {}, offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>()};
-  check(out.begin <= out.end && out.end <= bytes, ErrorKind::input, "{}: tensor '{}': its bytes {} to {} are not inside the data, which has {}", file,
-        name, out.begin, out.end, bytes);
+  check(out.begin <= out.end && out.end <= bytes, ErrorKind::input,
+        "{}: tensor '{}': its bytes {} to {} are not inside the data, which has {}", file, name, out.begin, out.end, bytes);
   std::uint64_t size = c10::elementSize(out.dtype);
   for (auto const& n : shape) {
     auto const length = n.get<std::uint64_t>();
@@ -85,8 +87,8 @@ inline SafeTensorsEntry safetensors_entry(std::string const& name, nlohmann::jso
       demand(std::uint64_t(n) <= bytes / size, "its shape needs more bytes than the file has");
       size *= std::uint64_t(n);
     }
-  check(size == out.end - out.begin, ErrorKind::input, "{}: tensor '{}': its shape [{}] needs {} bytes, its data_offsets give {}", file, name,
-        fmt::join(out.shape, ", "), size, out.end - out.begin);
+  check(size == out.end - out.begin, ErrorKind::input, "{}: tensor '{}': its shape [{}] needs {} bytes, its data_offsets give {}", file,
+        name, fmt::join(out.shape, ", "), size, out.end - out.begin);
   return out;
 }
 
@@ -107,9 +109,7 @@ inline nlohmann::json safetensors_header(std::string_view text, std::string cons
     auto json = nlohmann::json::parse(text.begin(), text.end(), no_name_twice);
     check(json.is_object(), ErrorKind::input, "{}: broken safetensors header: expected an object", file);
     return json;
-  } catch (nlohmann::json::exception const& e) {
-    fail(ErrorKind::input, "{}: broken safetensors header: {}", file, e.what());
-  }
+  } catch (nlohmann::json::exception const& e) { fail(ErrorKind::input, "{}: broken safetensors header: {}", file, e.what()); }
 }
 }  // namespace detail
 
@@ -119,11 +119,12 @@ inline nlohmann::json safetensors_header(std::string_view text, std::string cons
 inline SafeTensors read_safetensors(std::filesystem::path const& path) {
   auto const bytes = read_file(path);
   auto const file = path.string();
-  check(bytes.size() >= 8, ErrorKind::input, "{}: truncated safetensors: it has {} bytes, and its header's length alone takes 8", file, bytes.size());
+  check(bytes.size() >= 8, ErrorKind::input, "{}: truncated safetensors: it has {} bytes, and its header's length alone takes 8", file,
+        bytes.size());
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, bytes.data(), 8);
-  check(header_size <= bytes.size() - 8, ErrorKind::input, "{}: truncated safetensors (or none): its header has {} bytes, the file {}", file,
-        header_size, bytes.size());
+  check(header_size <= bytes.size() - 8, ErrorKind::input, "{}: truncated safetensors (or none): its header has {} bytes, the file {}",
+        file, header_size, bytes.size());
   auto const json = detail::safetensors_header(std::string_view(bytes).substr(8, header_size), file);
   auto const data = std::string_view(bytes).substr(8 + header_size);
 
@@ -138,7 +139,8 @@ inline SafeTensors read_safetensors(std::filesystem::path const& path) {
       }
     } else entries.push_back(detail::safetensors_entry(name, value, data.size(), file));
   }
-  std::sort(entries.begin(), entries.end(), [](auto const& a, auto const& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::sort(entries.begin(), entries.end(),
+            [](auto const& a, auto const& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   std::uint64_t end = 0;
   for (auto const& entry : entries) {
     check(entry.begin >= end, ErrorKind::input, "{}: tensor '{}': its bytes overlap with another's", file, entry.name);
@@ -172,7 +174,9 @@ inline std::string safetensors_bytes(SafeTensors const& content) {
     auto const type = detail::safetensors_type(tensor.scalar_type());
     check(!type.empty(), "safetensors: tensor '{}' has dtype {}, which cannot be written", name, at::toString(tensor.scalar_type()));
     auto const size = std::uint64_t(tensor.numel()) * tensor.element_size();
-    header[name] = {{"dtype", type}, {"shape", std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end())}, {"data_offsets", {offset, offset + size}}};
+    header[name] = {{"dtype", type},
+                    {"shape", std::vector<std::int64_t>(tensor.sizes().begin(), tensor.sizes().end())},
+                    {"data_offsets", {offset, offset + size}}};
     offset += size;
   }
   std::string text;
@@ -194,7 +198,9 @@ inline std::string safetensors_bytes(SafeTensors const& content) {
 }
 
 /// Writes a safetensors file: aside, flushed, renamed (`write_file_atomically`).
-inline void write_safetensors(std::filesystem::path const& path, SafeTensors const& content) { write_file_atomically(path, safetensors_bytes(content)); }
+inline void write_safetensors(std::filesystem::path const& path, SafeTensors const& content) {
+  write_file_atomically(path, safetensors_bytes(content));
+}
 
 /// Writes a record's tensors under their keys' names.
 template <class R>
@@ -223,9 +229,7 @@ template <class... S> struct RecordLoader<Record<S...>> {
       return [&]<std::size_t... i>(std::index_sequence<i...>) {
         return Record<S...>{set<typename Slot<S>::key>(std::move(values[i]))...};
       }(std::index_sequence_for<S...>{});
-    } catch (Error const& e) {
-      fail(ErrorKind::input, "{}: {}", file, e.what());
-    }
+    } catch (Error const& e) { fail(ErrorKind::input, "{}: {}", file, e.what()); }
   }
 };
 }  // namespace detail
@@ -233,6 +237,8 @@ template <class... S> struct RecordLoader<Record<S...>> {
 /// Reads a record that `save_record` wrote: exactly its keys, each checked as everywhere where a tensor enters. Missing and unexpected names
 /// are listed in the error (input), which names the file.
 template <class R>
-R load_record(std::filesystem::path const& path) { return detail::RecordLoader<R>::load(read_safetensors(path), path.string()); }
+R load_record(std::filesystem::path const& path) {
+  return detail::RecordLoader<R>::load(read_safetensors(path), path.string());
+}
 
 }  // namespace dew

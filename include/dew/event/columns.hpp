@@ -47,8 +47,8 @@ struct RowNames {
 inline void check_column(std::size_t rows, std::size_t got, char const* table, char const* column) {
   check(got == rows, "{}: expected {} values in column '{}', got {}", table, rows, column, got);
 }
-inline void check_no_duplicate(IdIndex const& index, std::span<std::int64_t const> ids, std::function<std::string(std::size_t)> const& where,
-                               char const* column) {
+inline void check_no_duplicate(IdIndex const& index, std::span<std::int64_t const> ids,
+                               std::function<std::string(std::size_t)> const& where, char const* column) {
   if (auto const row = index.duplicate(); row >= 0) {
     auto const id = ids[std::size_t(row)];
     fail(ErrorKind::input, "{}: column '{}': duplicate {}, first at {}", where(std::size_t(row)), column, id,
@@ -56,7 +56,8 @@ inline void check_no_duplicate(IdIndex const& index, std::span<std::int64_t cons
   }
 }
 inline void check_finite(double value, std::function<std::string(std::size_t)> const& where, std::size_t row, char const* column) {
-  if (!std::isfinite(value)) [[unlikely]] fail(ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where(row), column, value);
+  if (!std::isfinite(value)) [[unlikely]]
+    fail(ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where(row), column, value);
 }
 
 /// The rows of the hits in the geometry's volumes, and their layers' indices.
@@ -107,7 +108,8 @@ inline HitRecord hit_record(HitColumns const& hits, SelectedHits const& selected
     *ids++ = hits.hit_id[row];
     for (double const c : {hits.x[row], hits.y[row], hits.z[row]}) *xyz++ = float(c);
   }
-  return HitRecord{key::hit_id = id, key::position = position, key::layer = to_tensor(selected.layer), key::hit_features = node_features(position)};
+  return HitRecord{key::hit_id = id, key::position = position, key::layer = to_tensor(selected.layer),
+                   key::hit_features = node_features(position)};
 }
 
 inline HitRecord make_hits(Geometry const& geometry, HitColumns const& hits, RowNames const& names) {
@@ -125,8 +127,10 @@ inline std::vector<std::int64_t> particle_of_hits(HitColumns const& hits, TruthC
   std::vector<bool> known(hits.hit_id.size(), false);
   for (std::size_t i = 0; i < truth.hit_id.size(); ++i) {
     auto const row = index.row(truth.hit_id[i]);
-    if (row < 0) [[unlikely]] fail(ErrorKind::input, "{}: column 'hit_id': the event has no hit {}", names.truth(i), truth.hit_id[i]);
-    if (known[std::size_t(row)]) [[unlikely]] fail(ErrorKind::input, "{}: column 'hit_id': duplicate {}", names.truth(i), truth.hit_id[i]);
+    if (row < 0) [[unlikely]]
+      fail(ErrorKind::input, "{}: column 'hit_id': the event has no hit {}", names.truth(i), truth.hit_id[i]);
+    if (known[std::size_t(row)]) [[unlikely]]
+      fail(ErrorKind::input, "{}: column 'hit_id': duplicate {}", names.truth(i), truth.hit_id[i]);
     if (truth.particle_id[i] < -1) [[unlikely]]
       fail(ErrorKind::input, "{}: column 'particle_id': expected a particle, 0 (noise) or -1 (unknown), got {}", names.truth(i),
            truth.particle_id[i]);
@@ -136,8 +140,8 @@ inline std::vector<std::int64_t> particle_of_hits(HitColumns const& hits, TruthC
   return particle;
 }
 
-inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth, ParticleColumns const& particles,
-                                    DistinctLayers distinct, RowNames const& names) {
+inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
+                                    ParticleColumns const& particles, DistinctLayers distinct, RowNames const& names) {
   auto const selected = select_hits(geometry, hits, names);
   auto const particle_of = particle_of_hits(hits, truth, names);
   check_column(particles.particle_id.size(), particles.px.size(), "particles", "px");
@@ -187,8 +191,8 @@ inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& 
       pts[i] = pt[std::size_t(row)], etas[i] = eta[std::size_t(row)], founds[i] = found[std::size_t(row)];
   return hit_record(hits, selected)
       .with(key::particle_id = to_tensor(hit_particle), key::pt = hit_pt, key::eta = hit_eta, key::reconstructable = hit_found,
-            key::truth_id = to_tensor(ids), key::truth_pt = to_tensor(pt), key::truth_eta = to_tensor(eta), key::truth_hits = to_tensor(count),
-            key::truth_reconstructable = truth_found);
+            key::truth_id = to_tensor(ids), key::truth_pt = to_tensor(pt), key::truth_eta = to_tensor(eta),
+            key::truth_hits = to_tensor(count), key::truth_reconstructable = truth_found);
 }
 }  // namespace detail
 
@@ -202,8 +206,8 @@ inline HitRecord make_hits(Geometry const& geometry, HitColumns const& hits) { r
 /// The same with what is known: per hit the particle's id (−1 where the truth has no row), pt and η; the particles (id > 0) that left a
 /// selected hit, sorted by id, with the number of their selected hits; which are reconstructable. Throws `Error` (input) also on truth for a
 /// hit that is not in the event, and on a hit or a particle that stands twice. O(N log N).
-inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth, ParticleColumns const& particles,
-                                    DistinctLayers distinct = DistinctLayers::volume_and_layer) {
+inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
+                                    ParticleColumns const& particles, DistinctLayers distinct = DistinctLayers::volume_and_layer) {
   return detail::make_labelled(geometry, hits, truth, particles, distinct, {});
 }
 

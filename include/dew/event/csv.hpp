@@ -95,7 +95,8 @@ inline char const* scan_real(char const* p, double& value) {
   }
   if (mantissa > (1ULL << 53) || exponent < -22 || exponent > 22) return nullptr;
   auto const whole = double(mantissa);
-  auto const absolute = exponent < 0 ? whole / exact_powers_of_ten[std::size_t(-exponent)] : whole * exact_powers_of_ten[std::size_t(exponent)];
+  auto const absolute =
+      exponent < 0 ? whole / exact_powers_of_ten[std::size_t(-exponent)] : whole * exact_powers_of_ten[std::size_t(exponent)];
   value = negative ? -absolute : absolute;
   return p;
 }
@@ -142,8 +143,8 @@ T read_field(std::string_view text, std::string_view column, std::string const& 
       if (power == field.npos ? digits.starts_with('0') || digits.starts_with('.') : field.substr(power + 1).starts_with('-'))
         return field.starts_with('-') ? -0. : 0.;
     }
-    check(error == std::errc() && std::isfinite(value), ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where, column,
-          quoted(text));
+    check(error == std::errc() && std::isfinite(value), ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where,
+          column, quoted(text));
   } else {
     check(whole, ErrorKind::input, "{}: column '{}': expected an integer, got {}", where, column, quoted(text));
     check(error == std::errc(), ErrorKind::input, "{}: column '{}': expected an integer of 64 bits, got {}", where, column, quoted(text));
@@ -180,7 +181,8 @@ inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<C
   for (auto& column : table.columns_) {
     auto const& name = column.asked.name;
     auto const count = std::count(names.begin(), names.end(), name);
-    check(count > 0 || column.asked.optional, ErrorKind::input, "{}:1: column '{}' is missing; there are {}", table.file_, name, fmt::join(names, ", "));
+    check(count > 0 || column.asked.optional, ErrorKind::input, "{}:1: column '{}' is missing; there are {}", table.file_, name,
+          fmt::join(names, ", "));
     check(count <= 1, ErrorKind::input, "{}:1: column '{}' stands twice", table.file_, name);
     if (count == 0) continue;
     column.present = true;
@@ -221,7 +223,8 @@ inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<C
             while (*q != ',' && *q != '\n') ++q;
             auto const value = std::string_view(field, std::size_t(q - field));
             auto const where = table.where(table.rows_);
-            if (column->asked.type == CsvColumn::Type::integer) integer = detail::read_field<std::int64_t>(value, column->asked.name, where);
+            if (column->asked.type == CsvColumn::Type::integer)
+              integer = detail::read_field<std::int64_t>(value, column->asked.name, where);
             else real = detail::read_field<double>(value, column->asked.name, where);
             stop = q;
           }
@@ -233,7 +236,8 @@ inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<C
         if (*p != (last ? '\n' : ',')) [[unlikely]] {
           auto const where = table.where(table.rows_);
           if (!last)
-            fail(ErrorKind::input, "{}: the row is too short: expected {} fields, got {}; column '{}' is missing", where, fields, f + 1, names[f + 1]);
+            fail(ErrorKind::input, "{}: the row is too short: expected {} fields, got {}; column '{}' is missing", where, fields, f + 1,
+                 names[f + 1]);
           fail(ErrorKind::input, "{}: the row is too long: expected {} fields, got {}; the last is column '{}'", where, fields,
                fields + std::size_t(std::count(p, std::find(p, end, '\n'), ',')), names.back());
         }

@@ -46,7 +46,9 @@ inline std::uint32_t little_endian(std::string_view bytes) {
 
 /// The length of a member's header. Throws on a truncated one and on an unknown method.
 inline std::size_t gzip_header(std::string_view bytes, std::string const& file) {
-  auto const demand = [&](std::size_t size) { check(bytes.size() >= size, ErrorKind::input, "{}: truncated gzip: it ends in a header", file); };
+  auto const demand = [&](std::size_t size) {
+    check(bytes.size() >= size, ErrorKind::input, "{}: truncated gzip: it ends in a header", file);
+  };
   demand(10);
   check(bytes[2] == 8, ErrorKind::input, "{}: broken gzip: unknown method {}", file, int(static_cast<unsigned char>(bytes[2])));
   auto const flags = static_cast<unsigned char>(bytes[3]);
@@ -89,7 +91,8 @@ inline std::size_t inflate_member(std::string_view bytes, std::string& out, std:
       return bytes.size() - io.avail_in - (std::size_t(io.data_type) & 63) / 8;
     }
     bool const stuck = made == 0 && io.avail_in == before;
-    check(!(error == zlib::error::need_buffers || !error) || !stuck, ErrorKind::input, "{}: truncated gzip: it ends in the compressed data", file);
+    check(!(error == zlib::error::need_buffers || !error) || !stuck, ErrorKind::input, "{}: truncated gzip: it ends in the compressed data",
+          file);
     check(!error || error == zlib::error::need_buffers, ErrorKind::input, "{}: broken gzip: {}", file, error.message());
   }
 }
@@ -108,7 +111,8 @@ inline std::string gunzip(std::string_view bytes, std::string const& file) {
   std::size_t filled = 0;
   while (!bytes.empty()) {
     if (!is_gzip(bytes)) {
-      check(bytes.find_first_not_of('\0') == std::string_view::npos, ErrorKind::input, "{}: broken gzip: something else follows its end", file);
+      check(bytes.find_first_not_of('\0') == std::string_view::npos, ErrorKind::input, "{}: broken gzip: something else follows its end",
+            file);
       break;
     }
     bytes.remove_prefix(detail::gzip_header(bytes, file));
@@ -117,7 +121,8 @@ inline std::string gunzip(std::string_view bytes, std::string const& file) {
     check(bytes.size() >= 8, ErrorKind::input, "{}: truncated gzip: it ends before its checksum", file);
     auto const content = std::string_view(out).substr(begin, filled - begin);
     check(detail::little_endian(bytes) == detail::crc32(content), ErrorKind::input, "{}: broken gzip: its checksum differs", file);
-    check(detail::little_endian(bytes.substr(4)) == std::uint32_t(content.size()), ErrorKind::input, "{}: broken gzip: its size differs", file);
+    check(detail::little_endian(bytes.substr(4)) == std::uint32_t(content.size()), ErrorKind::input, "{}: broken gzip: its size differs",
+          file);
     bytes.remove_prefix(8);
   }
   out.resize(filled);

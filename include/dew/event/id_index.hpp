@@ -14,7 +14,8 @@ namespace dew {
 class IdIndex {
  public:
   /// Rows of `ids`; where an identifier stands twice the first row counts, and `duplicate()` is the second.
-  explicit IdIndex(std::span<std::int64_t const> ids) : slots_(std::bit_ceil(2 * ids.size() + 2)), shift_(64 - std::countr_zero(slots_.size())) {
+  explicit IdIndex(std::span<std::int64_t const> ids)
+      : slots_(std::bit_ceil(2 * ids.size() + 2)), shift_(64 - std::countr_zero(slots_.size())) {
     for (std::size_t row = 0; row < ids.size(); ++row) {
       auto& slot = slots_[place(ids[row])];
       if (slot.row < 0) slot = {ids[row], std::int64_t(row)};
@@ -27,9 +28,7 @@ class IdIndex {
   std::int64_t duplicate() const { return duplicate_; }
 
  private:
-  struct Slot {
-    std::int64_t id = 0, row = -1;
-  };
+  struct Slot { std::int64_t id = 0, row = -1; };
   std::size_t place(std::int64_t id) const {
     auto at = std::size_t((std::uint64_t(id) * 0x9e3779b97f4a7c15ULL) >> shift_);
     while (slots_[at].row >= 0 && slots_[at].id != id) at = (at + 1) & (slots_.size() - 1);

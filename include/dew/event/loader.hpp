@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -122,9 +122,7 @@ class Loader {
     Result out;
     try {
       out.event.emplace(load_(ids_[place]));
-    } catch (...) {
-      out.error = std::current_exception();
-    }
+    } catch (...) { out.error = std::current_exception(); }
     out.ready = true;
     return out;
   }

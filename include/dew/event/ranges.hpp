@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +49,19 @@ inline std::vector<std::int64_t> parse_ranges(std::string_view text) {
   auto const twice = std::adjacent_find(sorted.begin(), sorted.end());
   check(twice == sorted.end(), ErrorKind::usage, "event ranges: {} stands twice in '{}'", twice == sorted.end() ? 0 : *twice, text);
   return out;
+}
+
+/// The shortest text that `parse_ranges` reads back as these numbers: {1, 2, 3, 9} is "1-3,9".
+inline std::string ranges_text(std::vector<std::int64_t> const& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    auto end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
+    text += fmt::format("{}{}", text.empty() ? "" : ",", numbers[i]);
+    if (end - i > 1) text += fmt::format("-{}", numbers[end - 1]);
+    i = end;
+  }
+  return text;
 }
 
 }  // namespace dew

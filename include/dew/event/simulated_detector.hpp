@@ -22,9 +22,7 @@
 
 namespace dew {
 
-namespace detail {
-class PixelSimulation;
-}
+namespace detail { class PixelSimulation; }
 
 /// Events of charged particles in a pixel detector: what to train, test and teach on where no recorded events are at hand.
 ///
@@ -60,7 +58,8 @@ struct SimulatedDetector {
       return hana::make_tuple(
           DEW_OPTION(events, "", "number of events: 1 to this"), DEW_OPTION(seed, "", "fixes all events, together with their numbers"),
           DEW_OPTION(particles, "", "particles an event; 0: about 2600, in a number of collisions that varies from event to event"),
-          DEW_OPTION(pt_min_gev, "GeV", "smallest transverse momentum"), DEW_OPTION(pt_scale_gev, "GeV", "pt0 in dN/dpt ~ (pt + pt0)^-power"),
+          DEW_OPTION(pt_min_gev, "GeV", "smallest transverse momentum"),
+          DEW_OPTION(pt_scale_gev, "GeV", "pt0 in dN/dpt ~ (pt + pt0)^-power"),
           DEW_OPTION(pt_power, "", "power in dN/dpt ~ (pt + pt0)^-power, above 1"), DEW_OPTION(eta_max, "", "largest |eta|"),
           DEW_OPTION(field_t, "T", "magnetic field along z; 0: straight tracks"),
           DEW_OPTION(beam_sigma_xy_mm, "mm", "width of the beam spot across the beam"), DEW_OPTION(beam_sigma_z_mm, "mm", "and along it"),

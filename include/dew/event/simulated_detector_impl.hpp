@@ -47,9 +47,7 @@ class PixelSimulation {
     std::int64_t volume, layer, module, particle;  // particle: a row, −1 for noise
     std::array<double, 3> measured, truth, momentum;
   };
-  struct Vertex {
-    double x, y, z;
-  };
+  struct Vertex { double x, y, z; };
 
   // ---- particles ---------------------------------------------------------------------------------------------------------------------
   static constexpr double mean_collisions = 200, mean_multiplicity = 13;
@@ -58,7 +56,8 @@ class PixelSimulation {
     std::vector<Vertex> vertices;
     std::vector<std::size_t> vertex_of;  // of each particle
     auto const collide = [&] {
-      vertices.push_back({options_.beam_sigma_xy_mm * random_.normal(), options_.beam_sigma_xy_mm * random_.normal(), options_.beam_sigma_z_mm * random_.normal()});
+      vertices.push_back({options_.beam_sigma_xy_mm * random_.normal(), options_.beam_sigma_xy_mm * random_.normal(),
+                          options_.beam_sigma_z_mm * random_.normal()});
     };
     if (options_.particles > 0) {
       auto const count = std::max<std::int64_t>(1, std::llround(double(options_.particles) / mean_multiplicity));
@@ -89,7 +88,8 @@ class PixelSimulation {
   }
 
   Particle make_particle(std::int64_t id, Vertex vertex) {
-    double const pt = (options_.pt_min_gev + options_.pt_scale_gev) * std::pow(random_.uniform(), -1 / (options_.pt_power - 1)) - options_.pt_scale_gev;
+    double const pt =
+        (options_.pt_min_gev + options_.pt_scale_gev) * std::pow(random_.uniform(), -1 / (options_.pt_power - 1)) - options_.pt_scale_gev;
     double phi = random_.uniform(-std::numbers::pi, std::numbers::pi), cot_theta = std::sinh(random_eta());
     if (random_.happens(options_.secondary_fraction)) {
       // flies off along a neutral parent's line until it decays, then goes its own way with a kick of some 0.2 GeV
@@ -182,8 +182,8 @@ class PixelSimulation {
     for (auto petal = nearest - 1; petal <= nearest + 1; ++petal) {
       auto const there = at.at(((petal & 1) != 0 ? ring.stagger_mm : -ring.stagger_mm) * side / at.cot_theta);
       double const from_middle = std::remainder(std::atan2(there.y, there.x) - double(petal) * pitch, 2 * std::numbers::pi);
-      if (std::abs(from_middle) > 0.5 * pitch * (1 + options_.overlap) || there.radius() < ring.r_min_mm || there.radius() > ring.r_max_mm ||
-          random_.happens(options_.inefficiency))
+      if (std::abs(from_middle) > 0.5 * pitch * (1 + options_.overlap) || there.radius() < ring.r_min_mm ||
+          there.radius() > ring.r_max_mm || random_.happens(options_.inefficiency))
         continue;
       double const dx = options_.resolution_mm * random_.normal(), dy = options_.resolution_mm * random_.normal();
       add_hit(side < 0 ? 7 : 9, disk, petal_module(ring_number, petal), row, there, {there.x + dx, there.y + dy, there.z}, momentum);
@@ -195,10 +195,17 @@ class PixelSimulation {
   }
 
   /// `layer` counts outwards from the centre of the detector.
-  void add_hit(std::int64_t volume, std::size_t layer, std::int64_t module, std::size_t row, Helix const& h, std::array<double, 3> measured, double momentum) {
+  void add_hit(std::int64_t volume, std::size_t layer, std::int64_t module, std::size_t row, Helix const& h, std::array<double, 3> measured,
+               double momentum) {
     double const pt = momentum / std::sqrt(1 + h.cot_theta * h.cot_theta);
     auto const number = volume == 7 ? 2 * (std::int64_t(disk_z_mm.size()) - std::int64_t(layer)) : 2 * (std::int64_t(layer) + 1);
-    hits_.push_back({volume, number, module, std::int64_t(row), measured, {h.x, h.y, h.z}, {pt * std::cos(h.phi), pt * std::sin(h.phi), pt * h.cot_theta}});
+    hits_.push_back({volume,
+                     number,
+                     module,
+                     std::int64_t(row),
+                     measured,
+                     {h.x, h.y, h.z},
+                     {pt * std::cos(h.phi), pt * std::sin(h.phi), pt * h.cot_theta}});
     ++particles_[row].hits;
   }
 
@@ -214,7 +221,8 @@ class PixelSimulation {
         double const pitch = 2 * std::numbers::pi / double(staves), z = random_.uniform(-barrel_half_length_mm, barrel_half_length_mm);
         auto const stave = std::llround(phi / pitch);
         double const r = radius * std::cos(barrel_tilt) / std::cos(phi - double(stave) * pitch - barrel_tilt);
-        hit.module = (stave + staves) % staves * barrel_modules_along_z + std::int64_t((z + barrel_half_length_mm) / barrel_module_length_mm) + 1;
+        hit.module =
+            (stave + staves) % staves * barrel_modules_along_z + std::int64_t((z + barrel_half_length_mm) / barrel_module_length_mm) + 1;
         hit.measured = {r * std::cos(phi), r * std::sin(phi), z};
       } else {
         double const r = random_.uniform(disk_rings.front().r_min_mm, disk_rings.back().r_max_mm);
@@ -224,7 +232,8 @@ class PixelSimulation {
         double const side = hit.volume == 7 ? -1 : 1;
         auto const disk = std::size_t(hit.volume == 7 ? std::int64_t(disk_z_mm.size()) - hit.layer / 2 : hit.layer / 2 - 1);
         hit.module = petal_module(ring_number, petal);
-        hit.measured = {r * std::cos(phi), r * std::sin(phi), side * (disk_z_mm[disk] + ((petal & 1) != 0 ? ring.stagger_mm : -ring.stagger_mm))};
+        hit.measured = {r * std::cos(phi), r * std::sin(phi),
+                        side * (disk_z_mm[disk] + ((petal & 1) != 0 ? ring.stagger_mm : -ring.stagger_mm))};
       }
       hit.particle = -1, hit.truth = hit.measured, hit.momentum = {0, 0, 0};
       hits_.push_back(hit);
@@ -256,7 +265,8 @@ class PixelSimulation {
       out.hits.x.push_back(rounded(hit.measured[0], 1e4)), out.hits.y.push_back(rounded(hit.measured[1], 1e4));
       out.hits.z.push_back(rounded(hit.measured[2], 1e4));
       out.truth.particle.push_back(hit.particle < 0 ? 0 : particles_[std::size_t(hit.particle)].id);
-      out.truth.x.push_back(rounded(hit.truth[0], 1e4)), out.truth.y.push_back(rounded(hit.truth[1], 1e4)), out.truth.z.push_back(rounded(hit.truth[2], 1e4));
+      out.truth.x.push_back(rounded(hit.truth[0], 1e4)), out.truth.y.push_back(rounded(hit.truth[1], 1e4)),
+          out.truth.z.push_back(rounded(hit.truth[2], 1e4));
       out.truth.px.push_back(rounded(hit.momentum[0], 1e6)), out.truth.py.push_back(rounded(hit.momentum[1], 1e6));
       out.truth.pz.push_back(rounded(hit.momentum[2], 1e6));
     }
@@ -278,8 +288,12 @@ inline void check_simulation(SimulatedDetector::Options const& o) {
   auto const demand = [](bool ok, std::string_view option, auto value, std::string_view expected) {
     check(ok, ErrorKind::usage, "simulated_detector.{}: expected {}, got {}", option, expected, value);
   };
-  auto const share = [&](double value, std::string_view option) { demand(value >= 0 && value <= 1, option, value, "a number from 0 to 1"); };
-  auto const length = [&](double value, std::string_view option) { demand(value >= 0 && std::isfinite(value), option, value, "a finite number ≥ 0"); };
+  auto const share = [&](double value, std::string_view option) {
+    demand(value >= 0 && value <= 1, option, value, "a number from 0 to 1");
+  };
+  auto const length = [&](double value, std::string_view option) {
+    demand(value >= 0 && std::isfinite(value), option, value, "a finite number ≥ 0");
+  };
   demand(o.events >= 0, "events", o.events, "a number ≥ 0");
   demand(o.particles >= 0 && o.particles <= 1'000'000, "particles", o.particles, "0 to 1,000,000");
   demand(o.pt_min_gev > 0 && std::isfinite(o.pt_min_gev), "pt_min_gev", o.pt_min_gev, "a finite number above 0");

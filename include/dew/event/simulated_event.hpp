@@ -27,9 +27,13 @@ struct SimulatedEvent {
     std::vector<double> vx, vy, vz, px, py, pz;  ///< mm and GeV, where it was made
   } particles;
 
-  HitColumns hit_columns() const { return {.hit_id = hits.id, .x = hits.x, .y = hits.y, .z = hits.z, .volume = hits.volume, .layer = hits.layer}; }
+  HitColumns hit_columns() const {
+    return {.hit_id = hits.id, .x = hits.x, .y = hits.y, .z = hits.z, .volume = hits.volume, .layer = hits.layer};
+  }
   TruthColumns truth_columns() const { return {.hit_id = hits.id, .particle_id = truth.particle}; }
-  ParticleColumns particle_columns() const { return {.particle_id = particles.id, .px = particles.px, .py = particles.py, .pz = particles.pz}; }
+  ParticleColumns particle_columns() const {
+    return {.particle_id = particles.id, .px = particles.px, .py = particles.py, .pz = particles.pz};
+  }
 };
 
 /// Writes an event as `eventNNNNNNNNN-particles.csv`, `-truth.csv` and `-hits.csv` into a folder, which is made. Each file is written aside
@@ -45,10 +49,11 @@ inline void write_trackml_files(std::filesystem::path const& folder, std::int64_
     for (std::size_t i = 0; i < rows; ++i) row(out, i);
     write_file_atomically(folder / fmt::format("event{:09}-{}.csv", event, kind), text);
   };
-  write("particles", "particle_id,particle_type,vx,vy,vz,px,py,pz,q,nhits\n", e.particles.id.size(), [&p = e.particles](auto out, std::size_t i) {
-    fmt::format_to(out, "{},{},{},{},{},{},{},{},{},{}\n", p.id[i], 211 * p.charge[i], p.vx[i], p.vy[i], p.vz[i], p.px[i], p.py[i], p.pz[i],
-                   p.charge[i], p.hits[i]);
-  });
+  write("particles", "particle_id,particle_type,vx,vy,vz,px,py,pz,q,nhits\n", e.particles.id.size(),
+        [&p = e.particles](auto out, std::size_t i) {
+          fmt::format_to(out, "{},{},{},{},{},{},{},{},{},{}\n", p.id[i], 211 * p.charge[i], p.vx[i], p.vy[i], p.vz[i], p.px[i], p.py[i],
+                         p.pz[i], p.charge[i], p.hits[i]);
+        });
   auto const of_particles = std::count_if(e.truth.particle.begin(), e.truth.particle.end(), [](auto id) { return id > 0; });
   double const weight = of_particles > 0 ? 1. / double(of_particles) : 0;
   write("truth", "hit_id,particle_id,tx,ty,tz,tpx,tpy,tpz,weight\n", e.hits.id.size(), [&, &t = e.truth](auto out, std::size_t i) {

@@ -77,7 +77,10 @@ struct TrackMl {
     auto const particles = read_csv(file(id, {"particles"}), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}});
     return detail::make_labelled(
         geometry(), hit_columns(hits), {.hit_id = truth.integers("hit_id"), .particle_id = truth.integers("particle_id")},
-        {.particle_id = particles.integers("particle_id"), .px = particles.reals("px"), .py = particles.reals("py"), .pz = particles.reals("pz")},
+        {.particle_id = particles.integers("particle_id"),
+         .px = particles.reals("px"),
+         .py = particles.reals("py"),
+         .pz = particles.reals("pz")},
         options.reconstructable, {.hits = rows_of(hits), .truth = rows_of(truth), .particles = rows_of(particles)});
   }
 
@@ -118,7 +121,8 @@ struct TrackMl {
     for (auto kind : kinds)
       for (auto end : {".csv", ".csv.gz"})
         if (auto path = folder / (stem(id) + std::string(kind) + end); std::filesystem::exists(path)) return path;
-    fail(ErrorKind::input, "{}: no such file, nor one that ends in .gz", (folder / (stem(id) + std::string(*kinds.begin()) + ".csv")).string());
+    fail(ErrorKind::input, "{}: no such file, nor one that ends in .gz",
+         (folder / (stem(id) + std::string(*kinds.begin()) + ".csv")).string());
   }
   std::filesystem::path truth_file(std::int64_t id) const { return file(id, {"truth", "truth_partial"}); }
   CsvTable hits_table(std::int64_t id) const {
@@ -126,8 +130,12 @@ struct TrackMl {
     return read_csv(file(id, {"hits"}), {{"hit_id", integer}, {"x"}, {"y"}, {"z"}, {"volume_id", integer}, {"layer_id", integer}});
   }
   static HitColumns hit_columns(CsvTable const& table) {
-    return {.hit_id = table.integers("hit_id"), .x = table.reals("x"), .y = table.reals("y"), .z = table.reals("z"),
-            .volume = table.integers("volume_id"), .layer = table.integers("layer_id")};
+    return {.hit_id = table.integers("hit_id"),
+            .x = table.reals("x"),
+            .y = table.reals("y"),
+            .z = table.reals("z"),
+            .volume = table.integers("volume_id"),
+            .layer = table.integers("layer_id")};
   }
   static std::function<std::string(std::size_t)> rows_of(CsvTable const& table) {
     return [&table](std::size_t row) { return table.where(row); };

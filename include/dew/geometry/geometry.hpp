@@ -24,7 +24,7 @@ struct LayerPair {
   std::int64_t inner = 0, outer = 0;
   double crossing_r_mm = 0;  ///< a straight line that crosses this radius at |z| < crossing_z_mm meets a layer between the two; 0: none
   double crossing_z_mm = 0;
-  bool transition = false;   ///< from a barrel to an endcap; of a particle's true edges there, only the outermost may stay true
+  bool transition = false;  ///< from a barrel to an endcap; of a particle's true edges there, only the outermost may stay true
   bool operator==(LayerPair const&) const = default;
 };
 
@@ -82,9 +82,9 @@ class Geometry {
 
 /// The layers of TrackML's pixel detector, by the names of their index.
 namespace pixel_layer {
-inline constexpr std::int64_t left_far = 0, left_near = 6;              ///< left endcap, z from −1500 mm to −600 mm
-inline constexpr std::int64_t barrel_inner = 7, barrel_outer = 10;      ///< barrel, r = 32, 72, 116, 172 mm
-inline constexpr std::int64_t right_near = 11, right_far = 17;          ///< right endcap, z from 600 mm to 1500 mm
+inline constexpr std::int64_t left_far = 0, left_near = 6;          ///< left endcap, z from −1500 mm to −600 mm
+inline constexpr std::int64_t barrel_inner = 7, barrel_outer = 10;  ///< barrel, r = 32, 72, 116, 172 mm
+inline constexpr std::int64_t right_near = 11, right_far = 17;      ///< right endcap, z from 600 mm to 1500 mm
 }  // namespace pixel_layer
 
 namespace detail {
@@ -118,7 +118,8 @@ inline Geometry pixel_detector() { return {"pixels", detail::numbered_layers({{7
 /// TrackML's whole detector: the pixel layers, unchanged, then volumes 12, 13, 14, 16, 17, 18 with 6, 4, 6, 6, 2, 6 layers; 48 layers.
 /// The pairs are those of the pixel detector.
 inline Geometry full_detector() {
-  return {"full", detail::numbered_layers({{7, 7}, {8, 4}, {9, 7}, {12, 6}, {13, 4}, {14, 6}, {16, 6}, {17, 2}, {18, 6}}), detail::pixel_pairs()};
+  return {"full", detail::numbered_layers({{7, 7}, {8, 4}, {9, 7}, {12, 6}, {13, 4}, {14, 6}, {16, 6}, {17, 2}, {18, 6}}),
+          detail::pixel_pairs()};
 }
 
 }  // namespace dew

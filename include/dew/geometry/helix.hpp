@@ -21,7 +21,8 @@ struct Helix {
   /// The same particle an arc length s further on.
   Helix at(double s) const {
     double const half = 0.5 * curvature * s, chord = std::abs(half) < 1e-12 ? s : s * std::sin(half) / half;
-    return {x + chord * std::cos(phi + half), y + chord * std::sin(phi + half), z + s * cot_theta, phi + curvature * s, cot_theta, curvature};
+    return {
+        x + chord * std::cos(phi + half), y + chord * std::sin(phi + half), z + s * cot_theta, phi + curvature * s, cot_theta, curvature};
   }
 
   /// The arc length s > 0 at which it leaves a cylinder around the z axis that it is inside of, within half a turn; none when it does not.
@@ -35,9 +36,8 @@ struct Helix {
   }
   /// The arc length at which it meets the plane nx·x + ny·y = distance, looked for near `guess`.
   std::optional<double> to_plane(double nx, double ny, double distance, double guess) const {
-    return solve(guess, [&](Helix const& h) {
-      return std::array{nx * h.x + ny * h.y - distance, nx * std::cos(h.phi) + ny * std::sin(h.phi)};
-    });
+    return solve(guess,
+                 [&](Helix const& h) { return std::array{nx * h.x + ny * h.y - distance, nx * std::cos(h.phi) + ny * std::sin(h.phi)}; });
   }
   /// The arc length s > 0 to the plane at z, within half a turn; none when it flies away from it.
   std::optional<double> to_z(double z_mm) const {

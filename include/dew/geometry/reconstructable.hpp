@@ -30,7 +30,8 @@ inline std::vector<bool> reconstructable_particles(Geometry const& geometry, std
   for (std::size_t i = 0; i < particle.size(); ++i) {
     if (particle[i] < 0) continue;
     check(particle[i] < particles && layer[i] >= 0 && layer[i] < geometry.layer_count(),
-          "reconstructable: hit {} has particle row {} of {} and layer {} of {}", i, particle[i], particles, layer[i], geometry.layer_count());
+          "reconstructable: hit {} has particle row {} of {} and layer {} of {}", i, particle[i], particles, layer[i],
+          geometry.layer_count());
     auto const index = layer[i];
     seen.emplace_back(particle[i], distinct == DistinctLayers::layer_id ? geometry.layers()[std::size_t(index)].layer : index);
   }

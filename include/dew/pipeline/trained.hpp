@@ -7,6 +7,7 @@
 #include "dew/core/safetensors.hpp"
 #include "dew/core/torch_nn.hpp"
 #include "dew/pipeline/pipeline.hpp"
+#include "dew/version.hpp"
 
 namespace dew {
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "dew/core/safetensors.hpp"
+#include "dew/event/loader.hpp"
 #include "dew/pipeline/trained.hpp"
 
 namespace dew {
@@ -48,7 +49,7 @@ class EventStore {
   using Labelled = decltype(Trained<P>::start(std::declval<Source const&>().labelled(0)));
   template <std::size_t n> using Behind = decltype(std::declval<Trained<P> const&>().template run<0, n>(std::declval<Labelled const&>(), Context{}));
 
-  EventStore(Source const& source, std::filesystem::path cache_folder = {}) : source_(source), folder_(std::move(cache_folder)) {}
+  explicit EventStore(Source const& source, std::filesystem::path cache_folder = {}) : source_(source), folder_(std::move(cache_folder)) {}
 
   /// One event with its truth behind the first n ≤ `fixed` stages, on the CPU. Safe to call from several threads.
   template <std::size_t n>
@@ -94,15 +95,25 @@ class EventStore {
 /// computed once each and kept on the CPU up to a number of bytes; beyond that they are computed again. The next event is prepared by a second thread.
 template <std::size_t n, class Set, class P, class Source>
 class FrozenEvents {
+  static constexpr std::size_t base = std::min(n, EventStore<P, Source>::fixed);
+  using Base = typename EventStore<P, Source>::template Behind<base>;
+  static auto behind(Trained<P> const& trained, Base const& event, std::int64_t id) {
+    at::NoGradGuard no_grad;
+    Context const context{.training = false, .device = trained.device(), .epoch = 0, .event = id, .seed = trained.seed()};
+    if constexpr (n == base) return event.template only<Set>();
+    else return trained.template run<base, n>(event.to(trained.device()), context).template only<Set>().to(at::Device(at::kCPU));
+  }
+  using Kept = decltype(behind(std::declval<Trained<P> const&>(), std::declval<Base const&>(), 0));
+
  public:
   FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes) : store_(store), trained_(trained), budget_(budget_bytes) {}
   ~FrozenEvents() { if (ahead_.valid()) ahead_.wait(); }
 
   /// The event `id`; `next` (if ≥ 0) is prepared meanwhile when it is not kept yet.
-  auto get(std::int64_t id, std::int64_t next = -1) {
+  Kept get(std::int64_t id, std::int64_t next = -1) {
     auto at = kept_.find(id);
     if (at == kept_.end()) {
-      auto record = behind(ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id), id);
+      auto record = behind(trained_, ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id), id);
       prepare(next);
       auto const bytes = record.bytes();
       if (held_ + bytes > budget_) return record;
@@ -113,28 +124,16 @@ class FrozenEvents {
   }
 
  private:
-  static constexpr std::size_t base = std::min(n, EventStore<P, Source>::fixed);
-  using Base = typename EventStore<P, Source>::template Behind<base>;
-  auto behind(Base const& event, std::int64_t id) const {
-    at::NoGradGuard no_grad;
-    Context const context{.training = false, .device = trained_.device(), .epoch = 0, .event = id, .seed = trained_.seed()};
-    if constexpr (n == base) return event.template only<Set>();
-    else return trained_.template run<base, n>(event.to(trained_.device()), context).template only<Set>().to(at::Device(at::kCPU));
-  }
   void prepare(std::int64_t id) {
     if (id < 0 || kept_.contains(id) || (ahead_.valid() && ahead_id_ == id)) return;
     if (ahead_.valid()) ahead_.wait();
     ahead_id_ = id;
     ahead_ = std::async(std::launch::async, [this, id] {
       at::NoGradGuard no_grad;
-#ifdef _OPENMP
-      omp_set_num_threads(1);  // of this thread alone
-#endif
+      detail::become_worker();
       return store_.template load<base>(trained_, id);
     });
   }
-  using Kept = decltype(std::declval<FrozenEvents const&>().behind(std::declval<Base const&>(), 0));
-
   EventStore<P, Source> const& store_;
   Trained<P> const& trained_;
   std::size_t budget_, held_ = 0;

@@ -61,6 +61,21 @@ TEST_CASE("geometric edges are those of the definition") {
   }
 }
 
+TEST_CASE("geometric edges are those of the definition where layers are dense, in many bins") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  auto const pairs = pixel_pairs();
+  for (auto const& layers : {std::vector<std::int64_t>{7, 8}, {8, 11}, {6, 9}, {4, 5}, {11, 12}}) {
+    auto const hits = pixel_hits(2000, seed, layers);
+    for (auto const& cuts : {GeometricCuts{}, GeometricCuts{0.002, 30, 1.7}, GeometricCuts{0.02, 2, 0.3}}) {
+      CAPTURE(layers[0]);
+      CAPTURE(cuts.z0_max_mm);
+      auto const expected = edges_by_definition(hits.position, hits.layer, pairs, cuts);
+      CHECK(is_the_graph(expected, geometric_edges(hits.position, hits.layer, pairs, cuts, false).edge_index));
+    }
+  }
+}
+
 TEST_CASE("the oracle of geometric edges rejects a missing, an extra, a turned and a doubled edge") {
   auto const hits = pixel_hits(400, 1);
   auto const pairs = pixel_pairs();

@@ -16,15 +16,15 @@ struct PixelHits {
   Tensor layer;     // [n]
 };
 
-/// n hits spread evenly over the 18 pixel layers, in random order. Deterministic for a seed.
-inline PixelHits pixel_hits(std::int64_t n, std::uint32_t seed) {
+/// n hits spread evenly over the 18 pixel layers or some of them, in random order. Deterministic for a seed.
+inline PixelHits pixel_hits(std::int64_t n, std::uint32_t seed, std::vector<std::int64_t> const& on = {}) {
   constexpr double barrel_r[] = {32, 72, 116, 172}, endcap_z[] = {600, 700, 820, 960, 1100, 1300, 1500};
   std::mt19937 random(seed);
   auto const uniform = [&](double low, double high) { return low + (high - low) * double(random() >> 5) / double(1 << 27); };
   std::vector<double> xyz;
   std::vector<std::int64_t> layers;
   for (std::int64_t i = 0; i < n; ++i) {
-    auto const layer = std::int64_t(random() % 18);
+    auto const layer = on.empty() ? std::int64_t(random() % 18) : on[random() % on.size()];
     double r, z;
     if (layer < 7) r = uniform(30, 175), z = -endcap_z[6 - layer] + uniform(-3, 3);
     else if (layer < 11) r = barrel_r[layer - 7] + uniform(-2, 2), z = uniform(-490, 490);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/model/condenser.hpp"
+
+#include "dew/model/edge_classifier.hpp"
+#include "model/reference.hpp"
+#include "model/small_graph.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace dew;
+using namespace dew::test;
+
+namespace {
+Condenser reference_condenser() {
+  return {{.latent = 3, .hidden = 16, .layers = 3, .node_width = 8, .edge_width = 7, .stack = StackKind::skip1, .encoder = Encoder::reference, .score_min = 0, .score_logit = false}};
+}
+EdgeClassifier reference_classifier() {
+  return {{.hidden = 16, .layers = 3, .node_width = 8, .edge_width = 7, .stack = StackKind::skip1, .encoder = Encoder::reference, .head = HeadEdges::all, .embeddings = true}};
+}
+
+/// The condenser alone against a file.
+void check_alone(char const* name, Condenser const& condenser) {
+  auto const file = golden(name);
+  if (!file) return;
+  auto const graph = graph_of(*file);
+  auto const net = condenser.make(Widths::of(graph));
+  load_reference(*net, *file, "", condenser_names);
+  auto const out = condenser(graph, *net, {});
+  CHECK(relative_difference(out[key::latent], file->tensors.at("out.H")) < 1e-4);
+  CHECK(relative_difference(out[key::beta], file->tensors.at("out.B")) < 1e-4);
+  auto const loss = reference_loss({out[key::latent], out[key::beta]});
+  CHECK(loss.item<double>() == doctest::Approx(file->tensors.at("loss").item<double>()).epsilon(1e-4));
+  loss.backward();
+  check_gradients(*net, *file, "", condenser_names);
+}
+
+/// Edge classifier and condenser together: gradients of both.
+void check_together(char const* name, std::string const& root, EdgeClassifier const& classifier, Condenser const& condenser) {
+  auto const file = golden(name);
+  if (!file) return;
+  auto const graph = graph_of(*file);
+  auto const ec = classifier.make(Widths::of(graph));
+  load_reference(*ec, *file, root + "ec.", edge_classifier_names);
+  auto const scored = graph.merge(classifier(graph, *ec, {}));
+  auto const oc = condenser.make(Widths::of(scored));
+  load_reference(*oc, *file, root, condenser_names);
+  auto const out = condenser(scored, *oc, {});
+  auto latent = out[key::latent], beta = out[key::beta];
+  if (file->tensors.contains("out.hit_mask")) {  // the reference drops hits without edges: the same rows, the others left out of the loss
+    auto const kept = file->tensors.at("out.hit_mask").nonzero().squeeze(1);
+    latent = latent.index_select(0, kept), beta = beta.index_select(0, kept);
+    CHECK(at::equal(scored[key::edge_score] > condenser.options.score_min, file->tensors.at("out.edge_mask") != 0));
+  }
+  CHECK(relative_difference(scored[key::edge_score], file->tensors.at("out.W")) < 1e-4);
+  CHECK(relative_difference(latent, file->tensors.at("out.H")) < 1e-4);
+  CHECK(relative_difference(beta, file->tensors.at("out.B")) < 1e-4);
+  auto const loss = reference_loss({latent, beta, scored[key::edge_score]});
+  CHECK(loss.item<double>() == doctest::Approx(file->tensors.at("loss").item<double>()).epsilon(1e-4));
+  loss.backward();
+  check_gradients(*oc, *file, root, condenser_names);
+  check_gradients(*ec, *file, root + "ec.", edge_classifier_names);
+}
+
+auto scored_graph(at::ScalarType type = at::kFloat) {
+  auto const graph = small_graph(20, 60, type);
+  return graph.with(key::edge_score = at::rand({60}, graph[key::hit_features].options()) * 0.998 + 0.001);
+}
+}  // namespace
+
+TEST_CASE("condenser: alone, as the reference") { check_alone("oc_graph_tcn", reference_condenser()); }
+
+TEST_CASE("condenser: coordinate residual, as the reference") {
+  auto condenser = reference_condenser();
+  condenser.options.layers = 2;
+  condenser.options.coordinates = 2;
+  condenser.options.coordinate_share = 0.3;
+  check_alone("condenser_coordinate_residual", condenser);
+}
+
+TEST_CASE("condenser: behind an edge classifier, as the reference") {
+  auto condenser = reference_condenser();
+  condenser.options.score_min = 0.48;
+  check_together("graph_tcn", "_gtcn.", reference_classifier(), condenser);
+}
+
+TEST_CASE("condenser: behind a cut that cuts, as the reference") {
+  auto condenser = reference_condenser();
+  auto classifier = reference_classifier();
+  condenser.options.layers = classifier.options.layers = 2;
+  condenser.options.score_min = 0.570557;
+  check_together("graph_tcn_cut", "", classifier, condenser);
+}
+
+TEST_CASE("condenser: renaming the hits renames the rows") {
+  seed();
+  auto const graph = scored_graph(at::kDouble);
+  Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2}};
+  auto const net = condenser.make(Widths::of(graph));
+  net->to(at::kDouble);
+  auto const before = condenser(graph, *net, {}), after = condenser(permuted(graph, permutation(20)), *net, {});
+  CHECK(at::allclose(after[key::latent], before[key::latent].index_select(0, permutation(20))));
+  CHECK(at::allclose(after[key::beta], before[key::beta].index_select(0, permutation(20))));
+}
+
+TEST_CASE("condenser: gradients are those of finite differences") {
+  seed();
+  auto const graph = scored_graph(at::kDouble);
+  for (auto kind : {StackKind::prenorm, StackKind::skip1, StackKind::skip2, StackKind::skip_top}) {
+    CAPTURE(int(kind));
+    Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2, .stack = kind, .encoder = kind == StackKind::prenorm ? Encoder::mlp : Encoder::reference, .coordinates = 2, .coordinate_share = 0.3}};
+    auto const net = condenser.make(Widths::of(graph));
+    net->to(at::kDouble);
+    check_parameter_gradients(*net, [&] { auto const out = condenser(graph, *net, {}); return reference_loss({out[key::latent], out[key::beta]}); });
+    // and with respect to the score that an edge classifier would give
+    auto const w = graph[key::edge_score].clone().requires_grad_();
+    check_gradient(w, [&] { auto const out = condenser(graph.with(key::edge_score = w), *net, {}); return reference_loss({out[key::latent], out[key::beta]}); });
+  }
+}
+
+TEST_CASE("condenser: cut edges are as if they were not there, and gradients reach the scores of the others") {
+  seed();
+  auto const graph = scored_graph();
+  auto const kept = graph[key::edge_score] > 0.6;
+  Condenser const cutting{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0.6}}, whole{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0}};
+  auto const net = cutting.make(Widths::of(graph));
+  auto const w = graph[key::edge_score].clone().requires_grad_();
+  auto const cut = cutting(graph.with(key::edge_score = w), *net, {}), fewer = whole(graph.select(kept, Edges{}), *net, {});
+  CHECK(at::allclose(cut[key::latent], fewer[key::latent], 1e-5, 1e-6));
+  CHECK_FALSE(at::allclose(cut[key::latent], whole(graph, *net, {})[key::latent], 1e-5, 1e-6));
+  cut[key::latent].square().sum().backward();
+  auto const reached = w.grad() != 0;
+  CHECK_FALSE(reached.logical_and(kept.logical_not()).any().item<bool>());
+  CHECK(reached.sum().item<std::int64_t>() > kept.sum().item<std::int64_t>() / 2);  // not where every ReLU is off
+}
+
+TEST_CASE("condenser: optional inputs are used when they are there, and demanded when they must be") {
+  auto const graph = small_graph(20, 60);
+  auto const with_score = graph.with(key::edge_score = at::rand({60}));
+  Condenser const condenser{{.hidden = 8, .layers = 1}};
+  auto const width = [](Condenser const& c, Widths const& w) { return c.make(w)->edge_encoder->first_weight().size(1); };
+  CHECK(width(condenser, Widths::of(graph)) == 4);
+  CHECK(width(condenser, Widths::of(with_score)) == 6);
+  CHECK(width({{.hidden = 8, .layers = 1, .score_logit = false}}, Widths::of(with_score)) == 5);
+  CHECK(width({{.hidden = 8, .layers = 1, .score = Use::never}}, Widths::of(with_score)) == 4);
+  auto const needs = [](Condenser::Options o) { return Condenser{o}; };
+  CHECK_THROWS_WITH_AS(needs({.score = Use::always}).require(Widths::of(graph)), doctest::Contains("condenser.score = \"always\" needs the key 'edge_score'"), Error);
+  CHECK_THROWS_WITH_AS(needs({.node_embedding = Use::always}).require(Widths::of(graph)), doctest::Contains("'node_embedding'"), Error);
+  CHECK_THROWS_WITH_AS(needs({.edge_embedding = Use::always}).require(Widths::of(graph)), doctest::Contains("'edge_embedding'"), Error);
+  needs({.score = Use::always}).require(Widths::of(with_score));
+  auto const empty = graph.with(key::node_embedding = at::zeros({20, 0}));
+  CHECK_THROWS_WITH_AS(needs({.node_embedding = Use::always}).make(Widths::of(empty)), doctest::Contains("leave it empty"), Error);
+  auto const net = condenser.make(Widths::of(with_score));
+  CHECK_THROWS_WITH_AS(condenser(graph, *net, {}), doctest::Contains("was made with the key 'edge_score'"), Error);
+}
+
+TEST_CASE("condenser: refuses options without meaning") {
+  auto const widths = Widths::of(small_graph(5, 4));
+  CHECK_THROWS_AS(Condenser{{.latent = 0}}.make(widths), Error);
+  CHECK_THROWS_AS(Condenser{{.layers = 0}}.make(widths), Error);
+  CHECK_THROWS_AS((Condenser{{.layers = 3, .stack = StackKind::skip2}}.make(widths)), Error);
+  CHECK_THROWS_AS((Condenser{{.coordinates = 9, .coordinate_share = 0.5}}.make(widths)), Error);
+  CHECK_THROWS_AS(Condenser{{.coordinate_share = 1.5}}.make(widths), Error);
+}
+
+TEST_CASE("condenser: few hits, no edges, no hits") {
+  for (auto kind : {StackKind::prenorm, StackKind::skip1, StackKind::skip2, StackKind::skip_top}) {
+    CAPTURE(int(kind));
+    Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2, .stack = kind, .batch_norm = true}};
+    auto const net = condenser.make(Widths::of(small_graph(5, 4)));
+    for (auto const& [hits, edges] : {std::pair{1, 0}, {2, 1}, {3, 0}, {0, 0}}) {
+      auto const out = condenser(small_graph(hits, edges), *net, {});
+      CHECK(out[key::latent].size(0) == hits);
+      CHECK(at::isfinite(out[key::latent]).all().item<bool>());
+      (out[key::latent].sum() + out[key::beta].sum()).backward();
+      for (auto const& p : net->parameters())
+        if (p.grad().defined()) CHECK(at::isfinite(p.grad()).all().item<bool>());
+    }
+  }
+}
+
+TEST_CASE("condenser: beta keeps away from 0 and 1") {
+  Condenser const condenser{{.hidden = 8, .layers = 1}};
+  auto const graph = small_graph(5, 4);
+  auto const net = condenser.make(Widths::of(graph));
+  at::NoGradGuard no_grad;
+  for (double bias : {-1e4, 1e4}) {
+    net->beta_head->linear_layers().back()->bias.fill_(bias);
+    auto const charge = at::atanh(condenser(graph, *net, {})[key::beta]);
+    CHECK(at::isfinite(charge).all().item<bool>());
+    CHECK((charge > 0).all().item<bool>());
+  }
+}

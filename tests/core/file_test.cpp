@@ -15,7 +15,9 @@
 using namespace dew;
 
 namespace {
-std::size_t files_in(std::filesystem::path const& folder) { return std::size_t(std::distance(std::filesystem::directory_iterator(folder), {})); }
+std::size_t files_in(std::filesystem::path const& folder) {
+  return std::size_t(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
 template <class F> std::string message(F&& f) {
   try {
     f();
@@ -104,7 +106,8 @@ TEST_CASE("a content hash tells contents apart") {
     }
   for (std::size_t at = 0; at + 8 < text.size(); ++at) {
     auto swapped = text;
-    std::swap_ranges(swapped.begin() + std::ptrdiff_t(at), swapped.begin() + std::ptrdiff_t(at) + 4, swapped.begin() + std::ptrdiff_t(at) + 4);
+    std::swap_ranges(swapped.begin() + std::ptrdiff_t(at), swapped.begin() + std::ptrdiff_t(at) + 4,
+                     swapped.begin() + std::ptrdiff_t(at) + 4);
     texts.insert(swapped);
   }
   std::set<std::uint64_t> hashes;

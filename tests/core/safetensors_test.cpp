@@ -13,7 +13,8 @@ using namespace dew;
 
 namespace {
 bool same(Tensor const& a, Tensor const& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a.reshape(-1).view(at::kByte), b.contiguous().reshape(-1).view(at::kByte));
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         at::equal(a.reshape(-1).view(at::kByte), b.contiguous().reshape(-1).view(at::kByte));
 }
 /// A file from a header's text and data.
 std::string file_of(std::string const& header, std::string const& data) {
@@ -42,14 +43,15 @@ class Folder {
   test::TempDir folder_;
 };
 HitRecord some_hits() {
-  return HitRecord{key::hit_id = at::tensor({std::int64_t(1) << 60, std::int64_t(2)}), key::position = at::rand({2, 3}), key::layer = at::tensor({std::int64_t(7), std::int64_t(8)}),
-                   key::hit_features = at::rand({2, 6})};
+  return HitRecord{key::hit_id = at::tensor({std::int64_t(1) << 60, std::int64_t(2)}), key::position = at::rand({2, 3}),
+                   key::layer = at::tensor({std::int64_t(7), std::int64_t(8)}), key::hit_features = at::rand({2, 6})};
 }
 }  // namespace
 
 TEST_CASE("the format is what it says: a file written by hand is read, and ours has the same bytes") {
   Folder const folder;
-  std::string header = R"({"__metadata__":{"who":"me"},"a":{"data_offsets":[0,4],"dtype":"F32","shape":[]},"b":{"data_offsets":[4,20],"dtype":"I64","shape":[2,1]}})";
+  std::string header =
+      R"({"__metadata__":{"who":"me"},"a":{"data_offsets":[0,4],"dtype":"F32","shape":[]},"b":{"data_offsets":[4,20],"dtype":"I64","shape":[2,1]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   float const a = 1.5F;
   std::int64_t const b[] = {-1, (std::int64_t(1) << 60) + 1};
@@ -94,7 +96,8 @@ TEST_CASE("every dtype, shape and stride comes back, and equal content has equal
 }
 
 TEST_CASE("what cannot be written is refused") {
-  CHECK_THROWS_WITH_AS(safetensors_bytes({{{"a", at::zeros({2}, at::kShort)}}, {}}), "safetensors: tensor 'a' has dtype Short, which cannot be written", Error);
+  CHECK_THROWS_WITH_AS(safetensors_bytes({{{"a", at::zeros({2}, at::kShort)}}, {}}),
+                       "safetensors: tensor 'a' has dtype Short, which cannot be written", Error);
   CHECK_THROWS_WITH_AS(safetensors_bytes({{{"a", Tensor()}}, {}}), "safetensors: tensor 'a' is undefined", Error);
   CHECK_THROWS_AS(safetensors_bytes({{{"__metadata__", at::zeros({2})}}, {}}), Error);
   CHECK_THROWS_AS(safetensors_bytes({{}, {{"a", "\xff"}}}), Error);
@@ -102,7 +105,9 @@ TEST_CASE("what cannot be written is refused") {
 
 TEST_CASE("malformed files are refused, each with its reason") {
   Folder const folder;
-  auto const tensor = [](std::string const& entry, std::size_t bytes = 8) { return file_of("{\"a\":" + entry + "}", std::string(bytes, '\1')); };
+  auto const tensor = [](std::string const& entry, std::size_t bytes = 8) {
+    return file_of("{\"a\":" + entry + "}", std::string(bytes, '\1'));
+  };
   CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})")) == "no error");
   CHECK(folder.message("") == "truncated safetensors: it has 0 bytes, and its header's length alone takes 8");
   CHECK(folder.message("1234567") == "truncated safetensors: it has 7 bytes, and its header's length alone takes 8");
@@ -119,25 +124,39 @@ TEST_CASE("malformed files are refused, each with its reason") {
   CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2]})")) == "tensor 'a': expected dtype, shape and data_offsets");
   CHECK(folder.message(tensor(R"({"dtype":"F31","shape":[2],"data_offsets":[0,8]})")) == "tensor 'a': unknown dtype \"F31\"");
   CHECK(folder.message(tensor(R"({"dtype":4,"shape":[2],"data_offsets":[0,8]})")) == "tensor 'a': expected text as its dtype");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})")) == "tensor 'a': expected non-negative integers as its shape");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[1.5],"data_offsets":[0,8]})")) == "tensor 'a': expected non-negative integers as its shape");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":2,"data_offsets":[0,8]})")) == "tensor 'a': expected non-negative integers as its shape");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0]})")) == "tensor 'a': expected two non-negative integers as its data_offsets");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})")) == "tensor 'a': expected two non-negative integers as its data_offsets");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,9]})")) == "tensor 'a': its bytes 0 to 9 are not inside the data, which has 8");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})")) == "tensor 'a': its bytes 8 to 0 are not inside the data, which has 8");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})")) == "tensor 'a': its shape needs more bytes than the file has");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[1],"data_offsets":[0,8]})")) == "tensor 'a': its shape [1] needs 4 bytes, its data_offsets give 8");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})")) == "tensor 'a': its shape needs more bytes than the file has");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]})")) == "tensor 'a': its shape is too large");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})")) ==
+        "tensor 'a': expected non-negative integers as its shape");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[1.5],"data_offsets":[0,8]})")) ==
+        "tensor 'a': expected non-negative integers as its shape");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":2,"data_offsets":[0,8]})")) ==
+        "tensor 'a': expected non-negative integers as its shape");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0]})")) ==
+        "tensor 'a': expected two non-negative integers as its data_offsets");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})")) ==
+        "tensor 'a': expected two non-negative integers as its data_offsets");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,9]})")) ==
+        "tensor 'a': its bytes 0 to 9 are not inside the data, which has 8");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})")) ==
+        "tensor 'a': its bytes 8 to 0 are not inside the data, which has 8");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})")) ==
+        "tensor 'a': its shape needs more bytes than the file has");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[1],"data_offsets":[0,8]})")) ==
+        "tensor 'a': its shape [1] needs 4 bytes, its data_offsets give 8");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})")) ==
+        "tensor 'a': its shape needs more bytes than the file has");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]})")) ==
+        "tensor 'a': its shape is too large");
   CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[0,9223372036854775807],"data_offsets":[0,8]})")) ==
         "tensor 'a': its shape [0, 9223372036854775807] needs 0 bytes, its data_offsets give 8");
-  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})", 7)) == "tensor 'a': its bytes 0 to 8 are not inside the data, which has 7");
+  CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})", 7)) ==
+        "tensor 'a': its bytes 0 to 8 are not inside the data, which has 7");
   CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})", 9)) == "1 bytes at its end belong to no tensor");
   CHECK(folder.message(tensor(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})")) == "4 bytes before tensor 'a' belong to none");
-  CHECK(folder.message(file_of(R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}})", std::string(8, 0))) ==
-        "tensor 'b': its bytes overlap with another's");
-  CHECK(folder.message(file_of(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", "\2")) == "tensor 'a': a boolean is neither 0 nor 1");
+  CHECK(
+      folder.message(file_of(R"({"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}})",
+                             std::string(8, 0))) == "tensor 'b': its bytes overlap with another's");
+  CHECK(folder.message(file_of(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", "\2")) ==
+        "tensor 'a': a boolean is neither 0 nor 1");
 }
 
 TEST_CASE("every truncation of a file is found") {
@@ -160,7 +179,11 @@ TEST_CASE("a record is saved under its keys' names, and loaded as the record it 
   CHECK(raw.tensors.contains("hit_features"));
   auto const back = load_record<HitRecord>(folder / "hits");
   hits.for_each([&]<class K>(K, Tensor const& t) { CHECK(same(back[K{}], t)); });
-  CHECK((load_record<HitRecord>([&] { save_record(folder / "double", hits.to(at::kDouble)); return folder / "double"; }())[key::position].scalar_type() == at::kDouble));
+  CHECK((load_record<HitRecord>([&] {
+           save_record(folder / "double", hits.to(at::kDouble));
+           return folder / "double";
+         }())[key::position]
+             .scalar_type() == at::kDouble));
 }
 
 TEST_CASE("a slot that may be empty is saved when it is not, and loaded when it is there") {
@@ -187,11 +210,14 @@ TEST_CASE("missing and unexpected names are listed; what does not fit its key is
   };
   auto const id = at::arange(2);
   CHECK(message({{{"hit_id", id}, {"layer", id}, {"position", at::zeros({2, 3})}}, {}}) == "no error");
-  CHECK(message({{{"hit_id", id}, {"lair", id}, {"zed", id}}, {}}) == ": is not the record that is asked for: missing layer, position; unexpected lair, zed");
+  CHECK(message({{{"hit_id", id}, {"lair", id}, {"zed", id}}, {}}) ==
+        ": is not the record that is asked for: missing layer, position; unexpected lair, zed");
   CHECK(message({{{"hit_id", id}, {"layer", id}}, {}}) == ": is not the record that is asked for: missing position");
-  CHECK(message({{{"hit_id", id}, {"layer", id}, {"position", at::zeros({2, 3})}, {"zed", id}}, {}}) == ": is not the record that is asked for: unexpected zed");
+  CHECK(message({{{"hit_id", id}, {"layer", id}, {"position", at::zeros({2, 3})}, {"zed", id}}, {}}) ==
+        ": is not the record that is asked for: unexpected zed");
   CHECK(message({{{"hit_id", id}, {"layer", at::arange(3)}, {"position", at::zeros({2, 3})}}, {}}).starts_with(": layer: expected 2 rows"));
-  CHECK(message({{{"hit_id", id}, {"layer", id}, {"position", at::zeros({2, 4})}}, {}}).starts_with(": position: expected shape [rows, 3]"));
+  CHECK(
+      message({{{"hit_id", id}, {"layer", id}, {"position", at::zeros({2, 4})}}, {}}).starts_with(": position: expected shape [rows, 3]"));
   CHECK(message({{{"hit_id", id}, {"layer", id}, {"position", id}}, {}}).starts_with(": position: expected float or double"));
 }
 

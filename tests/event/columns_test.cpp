@@ -15,7 +15,8 @@ struct Event {
   std::vector<std::int64_t> id{11, 12, 13, 14, 15, 16, 17, 18}, volume{8, 8, 8, 13, 9, 8, 8, 7}, layer{2, 4, 6, 2, 2, 2, 8, 14};
   std::vector<double> x{32, 72, 116, 260, 60, -32, -172, 50}, y{1, 2, 3, 4, 5, -1, 4, 9}, z{10, 20, 30, 50, 600, -100, 0, -600};
   // 12, 11, 13 and 14 are of one particle, 15 and 16 of another, 18 is noise, 17 unknown
-  std::vector<std::int64_t> truth_hit{12, 11, 13, 14, 15, 16, 18}, truth_particle{(1LL << 60) + 1, (1LL << 60) + 1, (1LL << 60) + 1, (1LL << 60) + 1, 6, 6, 0};
+  std::vector<std::int64_t> truth_hit{12, 11, 13, 14, 15, 16, 18},
+      truth_particle{(1LL << 60) + 1, (1LL << 60) + 1, (1LL << 60) + 1, (1LL << 60) + 1, 6, 6, 0};
   std::vector<std::int64_t> particle{77, (1LL << 60) + 1};
   std::vector<double> px{1, 3}, py{1, -4}, pz{1, 12};
 
@@ -26,7 +27,9 @@ struct Event {
     return make_labelled(pixel_detector(), hits(), truth(), particles(), distinct);
   }
 };
-template <class T> std::vector<T> values(Tensor const& t) { return std::vector<T>(t.const_data_ptr<T>(), t.const_data_ptr<T>() + t.numel()); }
+template <class T> std::vector<T> values(Tensor const& t) {
+  return std::vector<T>(t.const_data_ptr<T>(), t.const_data_ptr<T>() + t.numel());
+}
 using Integers = std::vector<std::int64_t>;
 using Reals = std::vector<float>;
 using Booleans = std::vector<bool>;
@@ -37,9 +40,7 @@ template <class Spoil> std::string message(Spoil&& spoil) {
   try {
     e.labelled();
     return "no error";
-  } catch (Error const& error) {
-    return (error.kind() == ErrorKind::input ? "input: " : "internal: ") + std::string(error.what());
-  }
+  } catch (Error const& error) { return (error.kind() == ErrorKind::input ? "input: " : "internal: ") + std::string(error.what()); }
 }
 }  // namespace
 
@@ -95,9 +96,11 @@ TEST_CASE("columns that contradict themselves are refused, with table, row and c
   auto const nan = std::numeric_limits<double>::quiet_NaN();
   CHECK(message([](Event&) {}) == "no error");
   CHECK(message([](Event& e) { e.id[4] = 12; }) == "input: hits, row 4: column 'hit_id': duplicate 12, first at hits, row 1");
-  CHECK(message([](Event& e) { e.id[3] = 11; }) == "input: hits, row 3: column 'hit_id': duplicate 11, first at hits, row 0");  // outside the volumes too
+  CHECK(message([](Event& e) { e.id[3] = 11; }) ==
+        "input: hits, row 3: column 'hit_id': duplicate 11, first at hits, row 0");  // outside the volumes too
   CHECK(message([&](Event& e) { e.y[2] = nan; }) == "input: hits, row 2: column 'y': expected a finite number, got nan");
-  CHECK(message([](Event& e) { e.layer[1] = 3; }) == "input: hits, row 1: column 'layer_id': volume 8 of the detector 'pixels' has no layer 3");
+  CHECK(message([](Event& e) { e.layer[1] = 3; }) ==
+        "input: hits, row 1: column 'layer_id': volume 8 of the detector 'pixels' has no layer 3");
   CHECK(message([](Event& e) { e.layer[3] = 3; }) == "no error");  // a volume that is not looked at
   CHECK(message([](Event& e) { e.x[0] = e.y[0] = 0; }).starts_with("input: hits, row 0: column 'x': the hit lies on the beam line"));
   CHECK(message([](Event& e) { e.z.pop_back(); }) == "internal: hits: expected 8 values in column 'z', got 7");

@@ -40,8 +40,8 @@ TEST_CASE("columns are found by name, in any order, among others") {
   check_table(parse_csv("id,x,y\n7,1.5,0.25\n8,-2,1e-3\n", "f.csv", columns));
   check_table(parse_csv("y,what,x,text,id\n0.25,9,1.5,a b c,7\n1e-3,nan,-2,,8\n", "f.csv", columns));
   check_table(parse_csv("\xef\xbb\xbfid, x ,y\r\n7,1.5,0.25\r\n8,-2,1e-3\r\n", "f.csv", columns));  // byte-order mark, CRLF, blanks
-  check_table(parse_csv("id,x,y\n 7, +1.5 ,0.25\n8,-2\t,1e-3", "f.csv", columns));                   // no line end behind the last row
-  check_table(parse_csv("id,x,y\n7,1.5,0.25\n8,-2,1e-3\n\n\r\n\n", "f.csv", columns));               // empty lines at the end
+  check_table(parse_csv("id,x,y\n 7, +1.5 ,0.25\n8,-2\t,1e-3", "f.csv", columns));                  // no line end behind the last row
+  check_table(parse_csv("id,x,y\n7,1.5,0.25\n8,-2,1e-3\n\n\r\n\n", "f.csv", columns));              // empty lines at the end
 }
 
 TEST_CASE("optional columns may be absent, and rows may be none") {
@@ -59,25 +59,48 @@ TEST_CASE("optional columns may be absent, and rows may be none") {
 }
 
 TEST_CASE("64-bit integers are exact, and only integers are taken") {
-  for (std::int64_t value : {std::int64_t(0), std::int64_t(-1), std::int64_t(855686265662603264), (std::int64_t(1) << 53) + 1, std::int64_t(999999999999999999),
-                             std::int64_t(1000000000000000001), INT64_MAX, INT64_MIN})
+  for (std::int64_t value : {std::int64_t(0), std::int64_t(-1), std::int64_t(855686265662603264), (std::int64_t(1) << 53) + 1,
+                             std::int64_t(999999999999999999), std::int64_t(1000000000000000001), INT64_MAX, INT64_MIN})
     CHECK(whole(std::to_string(value)) == value);
   CHECK(whole("+12") == 12);
   CHECK(whole("007") == 7);
   for (auto text : {"1.0", "1e3", "x", "", "-", "--1", "1 2", "0x10", "+-1"})
     CHECK(message(fmt::format("i\n{}\n", text[0] ? text : ","), {{"i", integer}}).starts_with("f.csv:2: "));
-  CHECK(message("i\n9223372036854775808\n", {{"i", integer}}) == "f.csv:2: column 'i': expected an integer of 64 bits, got '9223372036854775808'");
+  CHECK(message("i\n9223372036854775808\n", {{"i", integer}}) ==
+        "f.csv:2: column 'i': expected an integer of 64 bits, got '9223372036854775808'");
   CHECK(message("i\n1.0\n", {{"i", integer}}) == "f.csv:2: column 'i': expected an integer, got '1.0'");
 }
 
 TEST_CASE("reals are correctly rounded: the same bits as strtod gives") {
-  for (std::string text : {"0", "-0", "1", "-1.5", "3.14159265358979323846", "-8.807839999999999", "1e22", "1e23", "9007199254740993", "9007199254740992.5", "0.1",
-                           "123456789012345678901234567890", "4.9e-324", "2.2250738585072011e-308", "1.7976931348623157e308", ".5", "5.", "1E5", "1e+5", "-1502.5",
-                           "0.000000000000000000000000000001", "1e-400", "-1e-400", "0.3e1", "72057594037927945", "1.00000000000000011102230246251565404e0"})
-    {
-      CAPTURE(text);
-      CHECK(std::bit_cast<std::uint64_t>(parsed(text)) == std::bit_cast<std::uint64_t>(std::strtod(text.c_str(), nullptr)));
-    }
+  for (std::string text : {"0",
+                           "-0",
+                           "1",
+                           "-1.5",
+                           "3.14159265358979323846",
+                           "-8.807839999999999",
+                           "1e22",
+                           "1e23",
+                           "9007199254740993",
+                           "9007199254740992.5",
+                           "0.1",
+                           "123456789012345678901234567890",
+                           "4.9e-324",
+                           "2.2250738585072011e-308",
+                           "1.7976931348623157e308",
+                           ".5",
+                           "5.",
+                           "1E5",
+                           "1e+5",
+                           "-1502.5",
+                           "0.000000000000000000000000000001",
+                           "1e-400",
+                           "-1e-400",
+                           "0.3e1",
+                           "72057594037927945",
+                           "1.00000000000000011102230246251565404e0"}) {
+    CAPTURE(text);
+    CHECK(std::bit_cast<std::uint64_t>(parsed(text)) == std::bit_cast<std::uint64_t>(std::strtod(text.c_str(), nullptr)));
+  }
   auto const seed = 42U;
   INFO("seed ", seed);
   std::mt19937_64 random(seed);
@@ -85,7 +108,9 @@ TEST_CASE("reals are correctly rounded: the same bits as strtod gives") {
     auto value = std::bit_cast<double>(random());
     if (i % 2 == 0) value = std::ldexp(double(std::int64_t(random() >> 11)), int(random() % 40) - 60);
     if (!std::isfinite(value)) continue;
-    auto const text = i % 3 == 0 ? fmt::format("{:.{}f}", std::fmod(value, 1e6), random() % 9) : i % 3 == 1 ? fmt::format("{}", value) : fmt::format("{:.6e}", value);
+    auto const text = i % 3 == 0   ? fmt::format("{:.{}f}", std::fmod(value, 1e6), random() % 9)
+                      : i % 3 == 1 ? fmt::format("{}", value)
+                                   : fmt::format("{:.6e}", value);
     double const expected = std::strtod(text.c_str(), nullptr);
     if (!std::isfinite(expected)) continue;
     CAPTURE(text);
@@ -115,8 +140,12 @@ TEST_CASE("what is wrong with a table is said with file, line and column") {
   CHECK(message("id,x,y\n1,2,3\n\n4,5,6\n") == "f.csv:3: the row is too short: the line is empty");
   CHECK(message("x\n1\n\n2\n", {{"x"}}) == "f.csv:3: the row is too short: the line is empty");
   CHECK(message("x\n1\n\n2", {{"x"}}) == "f.csv:3: the row is too short: the line is empty");
-  CHECK(message("id,x,y\n1,2,\x01\x02\n") == "f.csv:2: column 'y': expected a number, got '" "?" "?'");
-  CHECK(message("id,x,y\n1,2," + std::string(100, 'a') + "\n") == "f.csv:2: column 'y': expected a number, got '" + std::string(40, 'a') + "…'");
+  CHECK(message("id,x,y\n1,2,\x01\x02\n") ==
+        "f.csv:2: column 'y': expected a number, got '"
+        "?"
+        "?'");
+  CHECK(message("id,x,y\n1,2," + std::string(100, 'a') + "\n") ==
+        "f.csv:2: column 'y': expected a number, got '" + std::string(40, 'a') + "…'");
 }
 
 TEST_CASE("a cut anywhere in a table is no crash, and never a wrong number of whole rows") {
@@ -128,9 +157,7 @@ TEST_CASE("a cut anywhere in a table is no crash, and never a wrong number of wh
       CHECK(t.rows() <= 2);
       CHECK(t.integers("id").size() == t.rows());
       CHECK(t.reals("y").size() == t.rows());
-    } catch (Error const& e) {
-      CHECK(std::string_view(e.what()).starts_with("f.csv:"));
-    }
+    } catch (Error const& e) { CHECK(std::string_view(e.what()).starts_with("f.csv:")); }
   }
 }
 
@@ -158,9 +185,7 @@ TEST_CASE("files that are absent, empty, truncated or no gzip are named") {
     try {
       read_csv(folder / name, columns);
       return std::string("no error");
-    } catch (Error const& e) {
-      return std::string(e.what()).substr((folder.path().string() + "/").size());
-    }
+    } catch (Error const& e) { return std::string(e.what()).substr((folder.path().string() + "/").size()); }
   };
   put_file(folder / "empty.csv", "");
   put_file(folder / "empty.csv.gz", "");

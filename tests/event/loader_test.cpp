@@ -76,7 +76,8 @@ TEST_CASE("a loader works ahead, but never further than it may") {
                   return id;
                 },
                 {.ahead = ahead, .workers = 2});
-  for (std::int64_t i = 0; i < ahead; ++i) beginnings.acquire();  // before anything is asked for: a loader that does not work ahead hangs here
+  for (std::int64_t i = 0; i < ahead; ++i)
+    beginnings.acquire();  // before anything is asked for: a loader that does not work ahead hangs here
   CHECK(begun == ahead);
   while (loader.next()) {
     ++taken;

@@ -9,7 +9,8 @@ using namespace dew;
 
 TEST_CASE("the sequence of a seed is fixed for all time") {
   RandomNumbers random(1234567);  // SplitMix64's published test sequence
-  for (std::uint64_t expected : {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL, 4593380528125082431ULL, 16408922859458223821ULL})
+  for (std::uint64_t expected :
+       {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL, 4593380528125082431ULL, 16408922859458223821ULL})
     CHECK(random.bits() == expected);
 }
 

@@ -30,5 +30,6 @@ TEST_CASE("what is no list of ranges is a usage error that shows it") {
   CHECK_THROWS_WITH_AS(parse_ranges("5-1"), "event ranges: 5-1 runs backwards in '5-1'", Error);
   CHECK_THROWS_WITH_AS(parse_ranges("1-5,3"), "event ranges: 3 stands twice in '1-5,3'", Error);
   CHECK_THROWS_WITH_AS(parse_ranges("0-9999999999"), "event ranges: '0-9999999999' holds more than 10000000 events", Error);
-  CHECK_THROWS_WITH_AS(parse_ranges("0-9223372036854775807,1"), "event ranges: '0-9223372036854775807,1' holds more than 10000000 events", Error);
+  CHECK_THROWS_WITH_AS(parse_ranges("0-9223372036854775807,1"), "event ranges: '0-9223372036854775807,1' holds more than 10000000 events",
+                       Error);
 }

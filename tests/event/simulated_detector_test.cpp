@@ -28,7 +28,8 @@ SimulatedDetector with(std::int64_t particles) {
 /// A detector in which nothing is left to chance but the particles.
 SimulatedDetector ideal(std::int64_t particles) {
   auto d = with(particles);
-  d.options.secondary_fraction = d.options.layer_x0 = d.options.resolution_mm = d.options.inefficiency = d.options.overlap = d.options.noise_fraction = 0;
+  d.options.secondary_fraction = d.options.layer_x0 = d.options.resolution_mm = d.options.inefficiency = d.options.overlap =
+      d.options.noise_fraction = 0;
   return d;
 }
 double radius(SimulatedEvent const& e, std::size_t i) { return std::hypot(e.hits.x[i], e.hits.y[i]); }
@@ -128,7 +129,8 @@ TEST_CASE("simulated events resemble recorded ones: layers, pt, hits a particle,
   auto const [layers, particles, pt, passes] = mean(recorded, 1000);
   auto const [our_layers, our_particles, our_pt, our_passes] = mean(simulated, 1);
   for (std::size_t l = 7; l <= 10; ++l) CHECK(our_layers[l] == doctest::Approx(layers[l]).epsilon(0.25));
-  for (std::size_t l = 0; l < 18; ++l) CHECK((our_layers[l] > layers[l] / 2 && our_layers[l] < 2.5 * layers[l]));  // recorded disks have pt > 1 GeV only
+  for (std::size_t l = 0; l < 18; ++l)
+    CHECK((our_layers[l] > layers[l] / 2 && our_layers[l] < 2.5 * layers[l]));  // recorded disks have pt > 1 GeV only
   CHECK(our_particles == doctest::Approx(particles).epsilon(0.3));
   CHECK(our_pt == doctest::Approx(pt).epsilon(0.15));
   CHECK(our_passes == doctest::Approx(passes).epsilon(0.01));
@@ -144,7 +146,8 @@ TEST_CASE("without chance every particle leaves one hit a layer, on its helix") 
     REQUIRE(row.contains(id));
     auto const p = row[id];
     double const px = e.particles.px[p], py = e.particles.py[p], pz = e.particles.pz[p], pt = std::hypot(px, py);
-    Helix const h{e.particles.vx[p], e.particles.vy[p], e.particles.vz[p], std::atan2(py, px), pz / pt, helix_curvature(double(e.particles.charge[p]), pt, 2)};
+    Helix const h{e.particles.vx[p],  e.particles.vy[p], e.particles.vz[p],
+                  std::atan2(py, px), pz / pt,           helix_curvature(double(e.particles.charge[p]), pt, 2)};
     std::set<std::pair<std::int64_t, std::int64_t>> layers;
     for (auto i : hits) {
       auto const s = h.to_cylinder(radius(e, i));
@@ -156,7 +159,8 @@ TEST_CASE("without chance every particle leaves one hit a layer, on its helix") 
     }
     CHECK(layers.size() == hits.size());  // no double hits
     CHECK(std::int64_t(hits.size()) == e.particles.hits[p]);
-    if (std::abs(pz / pt) < 2) ++central, four += layers.contains({8, 2}) && layers.contains({8, 4}) && layers.contains({8, 6}) && layers.contains({8, 8});
+    if (std::abs(pz / pt) < 2)
+      ++central, four += layers.contains({8, 2}) && layers.contains({8, 4}) && layers.contains({8, 6}) && layers.contains({8, 8});
   }
   CHECK(central > 30);
   CHECK(four == doctest::Approx(double(central)).epsilon(0.1));  // staves overlap by nothing and are tilted: some fall between two
@@ -211,7 +215,8 @@ TEST_CASE("each option does what it says") {
 
   auto const widest = [](SimulatedEvent const& e) {
     double most = 0;
-    for (std::size_t p = 0; p < e.particles.id.size(); ++p) most = std::max(most, std::abs(pseudorapidity(std::hypot(e.particles.px[p], e.particles.py[p]), e.particles.pz[p])));
+    for (std::size_t p = 0; p < e.particles.id.size(); ++p)
+      most = std::max(most, std::abs(pseudorapidity(std::hypot(e.particles.px[p], e.particles.py[p]), e.particles.pz[p])));
     return most;
   };
   CHECK(widest(base.simulate(1)) > 2);
@@ -229,7 +234,8 @@ TEST_CASE("each option does what it says") {
   auto const smeared = changed([](auto& o) { o.resolution_mm = 0.2; }).simulate(1);
   double square = 0;
   for (std::size_t i = 0; i < smeared.hits.id.size(); ++i)
-    square += std::pow(smeared.hits.x[i] - smeared.truth.x[i], 2) + std::pow(smeared.hits.y[i] - smeared.truth.y[i], 2) + std::pow(smeared.hits.z[i] - smeared.truth.z[i], 2);
+    square += std::pow(smeared.hits.x[i] - smeared.truth.x[i], 2) + std::pow(smeared.hits.y[i] - smeared.truth.y[i], 2) +
+              std::pow(smeared.hits.z[i] - smeared.truth.z[i], 2);
   CHECK(square / double(smeared.hits.id.size()) == doctest::Approx(2 * 0.2 * 0.2).epsilon(0.1));
 
   // scattering: how far the slope turns between vertex and last hit
@@ -239,20 +245,25 @@ TEST_CASE("each option does what it says") {
     for (std::size_t p = 0; p < e.particles.id.size(); ++p) row[e.particles.id[p]] = p;
     for (std::size_t i = 0; i < e.hits.id.size(); ++i) {
       auto const p = row.at(e.truth.particle[i]);
-      double const before = std::atan2(std::hypot(e.particles.px[p], e.particles.py[p]), e.particles.pz[p]), after = std::atan2(std::hypot(e.truth.px[i], e.truth.py[i]), e.truth.pz[i]);
+      double const before = std::atan2(std::hypot(e.particles.px[p], e.particles.py[p]), e.particles.pz[p]),
+                   after = std::atan2(std::hypot(e.truth.px[i], e.truth.py[i]), e.truth.pz[i]);
       sum += std::pow(after - before, 2), n += 1;
     }
     return std::sqrt(sum / n);
   };
   CHECK(turned(base.simulate(1)) < 1e-5);
-  double const thin = turned(changed([](auto& o) { o.layer_x0 = 0.02; }).simulate(1)), thick = turned(changed([](auto& o) { o.layer_x0 = 0.08; }).simulate(1));
+  double const thin = turned(changed([](auto& o) { o.layer_x0 = 0.02; }).simulate(1)),
+               thick = turned(changed([](auto& o) { o.layer_x0 = 0.08; }).simulate(1));
   CHECK((thin > 3e-4 && thin < 1e-2));
   CHECK(thick == doctest::Approx(2 * thin).epsilon(0.3));
 
   // a straight track: hits of a particle on one line through the vertex
   auto const straight = changed([](auto& o) { o.field_t = 0; }).simulate(1);
   for (auto const& [id, rows] : by_particle(straight))
-    for (auto i : rows) CHECK(std::abs(std::remainder(std::atan2(straight.hits.y[i], straight.hits.x[i]) - std::atan2(straight.hits.y[rows[0]], straight.hits.x[rows[0]]), 2 * std::numbers::pi)) < 0.005);
+    for (auto i : rows)
+      CHECK(std::abs(std::remainder(
+                std::atan2(straight.hits.y[i], straight.hits.x[i]) - std::atan2(straight.hits.y[rows[0]], straight.hits.x[rows[0]]),
+                2 * std::numbers::pi)) < 0.005);
 }
 
 TEST_CASE("an event's files are TrackML's, and are read back as the same record") {
@@ -312,7 +323,8 @@ TEST_CASE("options that make no sense are refused by name; extreme ones are not"
   CHECK_THROWS_AS(SimulatedDetector{}.simulate(-1), Error);
   CHECK(with(1).simulate(1).particles.id.size() == 1);
   auto slow = ideal(50);
-  slow.options.pt_min_gev = 0.01, slow.options.pt_scale_gev = 0, slow.options.secondary_fraction = 1, slow.options.secondary_radius_max_mm = 500;
+  slow.options.pt_min_gev = 0.01, slow.options.pt_scale_gev = 0, slow.options.secondary_fraction = 1,
+  slow.options.secondary_radius_max_mm = 500;
   slow.options.layer_x0 = 5;
   CHECK(slow.labelled(1).rows(Hits{}) >= 0);
   auto nothing = with(3);

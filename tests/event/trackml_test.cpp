@@ -18,16 +18,15 @@ using test::put_file;
 namespace {
 std::int64_t constexpr big = 855686265662603265;  // no double holds it
 std::string const good_hits =
-    "hit_id,x,y,z,volume_id,layer_id,module_id\n3,32,1,-10,8,2,1\n1,72,2,-20.5,8,4,1\n2,116,3,-30,8,6,1\n9,260,5,0,13,2,1\n5,-50,9,600,9,2,1\n";
+    "hit_id,x,y,z,volume_id,layer_id,module_id\n3,32,1,-10,8,2,1\n1,72,2,-20.5,8,4,1\n2,116,3,-30,8,6,1\n9,260,5,0,13,2,1\n5,-50,9,600,9,2,"
+    "1\n";
 std::string const good_truth = fmt::format("hit_id,particle_id,weight\n1,{0},1\n2,{0},1\n3,{0},1\n9,{0},1\n", big);
 std::string const good_particles = fmt::format("particle_id,vx,vy,vz,px,py,pz,q,nhits\n4,0,0,0,1,1,1,1,2\n{},0,0,0,3,-4,12,-1,4\n", big);
 
 /// A folder with event 7 in it.
 class Files {
  public:
-  Files() {
-    put("hits.csv", good_hits), put("truth.csv", good_truth), put("particles.csv", good_particles);
-  }
+  Files() { put("hits.csv", good_hits), put("truth.csv", good_truth), put("particles.csv", good_particles); }
   void put(std::string const& name, std::string_view bytes) const { put_file(folder_ / ("event000000007-" + name), bytes); }
   void remove(std::string const& name) const { std::filesystem::remove(folder_ / ("event000000007-" + name)); }
   TrackMl source() const { return TrackMl{{.events = folder_.path().string()}}; }
@@ -48,7 +47,9 @@ class Files {
  private:
   test::TempDir folder_;
 };
-template <class T> std::vector<T> values(Tensor const& t) { return std::vector<T>(t.const_data_ptr<T>(), t.const_data_ptr<T>() + t.numel()); }
+template <class T> std::vector<T> values(Tensor const& t) {
+  return std::vector<T>(t.const_data_ptr<T>(), t.const_data_ptr<T>() + t.numel());
+}
 template <class R> bool equal(R const& a, R const& b) {
   bool same = true;
   a.for_each([&]<class K>(K, Tensor const& t) { same = same && at::equal(t, b[K{}]); });
@@ -93,18 +94,22 @@ TEST_CASE("plain and gzip'ed events, and columns in another order, are the same 
   Files const files;
   auto const plain = files.source().labelled(7);
   for (std::string name : {"hits.csv", "truth.csv", "particles.csv"}) files.remove(name);
-  files.put("hits.csv.gz", test::gzip(good_hits)), files.put("truth.csv.gz", test::gzip(good_truth)), files.put("particles.csv.gz", test::gzip(good_particles));
+  files.put("hits.csv.gz", test::gzip(good_hits)), files.put("truth.csv.gz", test::gzip(good_truth)),
+      files.put("particles.csv.gz", test::gzip(good_particles));
   CHECK(equal(files.source().labelled(7), plain));
   CHECK(files.source().ids() == std::vector<std::int64_t>{7});
-  files.put("hits.csv", "layer_id,z,extra,hit_id,y,x,volume_id\n2,-10,a,3,1,32,8\n4,-20.5,b,1,2,72,8\n6,-30,c,2,3,116,8\n2,0,d,9,5,260,13\n2,600,e,5,9,-50,9\n");
+  files.put("hits.csv",
+            "layer_id,z,extra,hit_id,y,x,volume_id\n2,-10,a,3,1,32,8\n4,-20.5,b,1,2,72,8\n6,-30,c,2,3,116,8\n2,0,d,9,5,260,13\n2,600,e,5,9,"
+            "-50,9\n");
   CHECK(equal(files.source().labelled(7), plain));
   CHECK(files.source().ids() == std::vector<std::int64_t>{7});
 }
 
 TEST_CASE("ids are the events whose hits are there") {
   test::TempDir const folder;
-  for (auto name : {"event000001001-hits.csv.gz", "event000000003-hits.csv", "event000001001-hits.csv", "event000000004-truth.csv", "event000000005-hits_unlabelled_barrel.csv.gz",
-                    "event6-hits.csv", "event1234567890-hits.csv", "event00000000x-hits.csv", "xevent000000008-hits.csv", "event000000009-hits.csv.part", "readme.md"})
+  for (auto name : {"event000001001-hits.csv.gz", "event000000003-hits.csv", "event000001001-hits.csv", "event000000004-truth.csv",
+                    "event000000005-hits_unlabelled_barrel.csv.gz", "event6-hits.csv", "event1234567890-hits.csv",
+                    "event00000000x-hits.csv", "xevent000000008-hits.csv", "event000000009-hits.csv.part", "readme.md"})
     put_file(folder / name, "");
   CHECK(TrackMl{{.events = folder.path().string()}}.ids() == std::vector<std::int64_t>{3, 1001, 1234567890});
   CHECK_THROWS_WITH_AS(TrackMl{}.ids(), "trackml: no folder of events is given", Error);
@@ -112,9 +117,7 @@ TEST_CASE("ids are the events whose hits are there") {
 }
 
 TEST_CASE("ten kinds of broken files end in FILE:LINE: what, with the column") {
-  struct Broken {
-    std::string file, bytes, message;
-  };
+  struct Broken { std::string file, bytes, message; };
   auto const with = [](std::string text, std::string_view from, std::string_view to) {
     auto const at = text.find(from);
     REQUIRE(at != text.npos);
@@ -122,11 +125,14 @@ TEST_CASE("ten kinds of broken files end in FILE:LINE: what, with the column") {
   };
   auto const packed = test::gzip(good_hits);
   std::vector<Broken> const kinds{
-      {"hits.csv", with(good_hits, "layer_id", "layer"), "hits.csv:1: column 'layer_id' is missing; there are hit_id, x, y, z, volume_id, layer, module_id"},
+      {"hits.csv", with(good_hits, "layer_id", "layer"),
+       "hits.csv:1: column 'layer_id' is missing; there are hit_id, x, y, z, volume_id, layer, module_id"},
       {"hits.csv", with(good_hits, "-20.5", "abc"), "hits.csv:3: column 'z': expected a number, got 'abc'"},
       {"hits.csv", with(good_hits, "116", "inf"), "hits.csv:4: column 'x': expected a finite number, got 'inf'"},
-      {"hits.csv", with(good_hits, "-20.5,8,4,1", "-20.5,8,4"), "hits.csv:3: the row is too short: expected 7 fields, got 6; column 'module_id' is missing"},
-      {"hits.csv", with(good_hits, "-20.5,8,4,1", "-20.5,8,4,1,0"), "hits.csv:3: the row is too long: expected 7 fields, got 8; the last is column 'module_id'"},
+      {"hits.csv", with(good_hits, "-20.5,8,4,1", "-20.5,8,4"),
+       "hits.csv:3: the row is too short: expected 7 fields, got 6; column 'module_id' is missing"},
+      {"hits.csv", with(good_hits, "-20.5,8,4,1", "-20.5,8,4,1,0"),
+       "hits.csv:3: the row is too long: expected 7 fields, got 8; the last is column 'module_id'"},
       {"hits.csv", with(good_hits, "\n2,", "\n3,"), "hits.csv:4: column 'hit_id': duplicate 3, first at hits.csv:2"},
       {"hits.csv", "", "hits.csv: is empty: expected a line of column names"},
       {"truth.csv", with(good_truth, "\n2,", "\n8,"), "truth.csv:3: column 'hit_id': the event has no hit 8"},
@@ -137,7 +143,8 @@ TEST_CASE("ten kinds of broken files end in FILE:LINE: what, with the column") {
       {"particles.csv", with(good_particles, "\n4,", fmt::format("\n{},", big)),
        fmt::format("particles.csv:3: column 'particle_id': duplicate {}, first at particles.csv:2", big)},
       {"hits.csv", with(good_hits, "8,4,1", "8,5,1"), "hits.csv:3: column 'layer_id': volume 8 of the detector 'pixels' has no layer 5"},
-      {"hits.csv", with(good_hits, "72,2", "0,0"), "hits.csv:3: column 'x': the hit lies on the beam line (x = y = 0), where η is not finite"},
+      {"hits.csv", with(good_hits, "72,2", "0,0"),
+       "hits.csv:3: column 'x': the hit lies on the beam line (x = y = 0), where η is not finite"},
   };
   for (auto const& kind : kinds) {
     CAPTURE(kind.message);
@@ -233,8 +240,12 @@ TEST_CASE("reference values: layers, and features whose differences are the edge
   auto const id = at::arange(t.at("x_mm").size(0), at::kLong);
   auto const reals = [&](char const* name) { return std::span(t.at(name).const_data_ptr<double>(), std::size_t(t.at(name).numel())); };
   auto const integers = [](Tensor const& x) { return std::span(x.const_data_ptr<std::int64_t>(), std::size_t(x.numel())); };
-  auto const record = make_hits(pixel_detector(), {.hit_id = integers(id), .x = reals("x_mm"), .y = reals("y_mm"), .z = reals("z_mm"),
-                                                   .volume = integers(t.at("volume_id")), .layer = integers(t.at("layer_id"))});
+  auto const record = make_hits(pixel_detector(), {.hit_id = integers(id),
+                                                   .x = reals("x_mm"),
+                                                   .y = reals("y_mm"),
+                                                   .z = reals("z_mm"),
+                                                   .volume = integers(t.at("volume_id")),
+                                                   .layer = integers(t.at("layer_id"))});
   CHECK(at::equal(record[key::layer], t.at("layer")));
   auto const x = record[key::hit_features].to(at::kDouble), attr = t.at("edge_attr").to(at::kDouble);
   auto const d = x.index_select(0, t.at("edge_index")[1]) - x.index_select(0, t.at("edge_index")[0]);

@@ -26,8 +26,12 @@ TEST_CASE("node features follow their formulas, in both dtypes") {
     double const tolerance = dtype == at::kDouble ? 1e-12 : 1e-6;
     for (std::int64_t i = 0; i < n; ++i) {
       double const px = p[i][0].item<double>(), py = p[i][1].item<double>(), pz = p[i][2].item<double>(), r = std::hypot(px, py);
-      double const expected[] = {r / 1000, std::atan2(py, px) / std::numbers::pi, pz / 1000, -std::log(std::tan(0.5 * std::atan2(r, pz))),
-                                 1000 * px / (r * r), 1000 * py / (r * r)};
+      double const expected[] = {r / 1000,
+                                 std::atan2(py, px) / std::numbers::pi,
+                                 pz / 1000,
+                                 -std::log(std::tan(0.5 * std::atan2(r, pz))),
+                                 1000 * px / (r * r),
+                                 1000 * py / (r * r)};
       for (int c = 0; c < 6; ++c) {
         CAPTURE(i);
         CAPTURE(c);

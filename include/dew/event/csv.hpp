@@ -106,10 +106,10 @@ inline char const* scan_integer(char const* p, std::int64_t& value) {
   bool const negative = *p == '-';
   p += negative;
   auto const* const begin = p;
-  std::int64_t v = 0;
-  while (is_digit(*p) && p - begin < 19) v = v * 10 + (*p++ - '0');
+  std::uint64_t v = 0;
+  while (is_digit(*p) && p - begin < 19) v = v * 10 + std::uint64_t(*p++ - '0');
   if (p == begin || p - begin > 18) return nullptr;
-  value = negative ? -v : v;
+  value = negative ? -std::int64_t(v) : std::int64_t(v);
   return p;
 }
 

@@ -16,14 +16,19 @@ using namespace dew::test;
 namespace {
 using Event = Record<Latent, Beta, ParticleId, Reconstructable, Pt, Eta>;
 
-/// n hits of at most `particles` particles, some noise (0) and unknown (−1); a particle's hits share pt, η and whether it is reconstructable.
+/// n hits of at most `particles` particles, some noise (0) and unknown (−1); a particle's hits share pt, η and whether it is
+/// reconstructable.
 Event event(std::int64_t n, std::int64_t particles, double spread = 0.4, at::ScalarType type = at::kDouble) {
   auto const real = at::TensorOptions().dtype(type);
   auto const id = at::randint(-1, particles + 1, {n}, at::kLong);
   auto const of = id + 1;
   auto const pt = at::rand({particles + 2}, real) * 3, eta = at::randn({particles + 2}, real) * 3;
-  return Event{key::latent = at::randn({n, 3}, real) * spread, key::beta = at::rand({n}, real) * 0.9 + 0.01, key::particle_id = id, key::reconstructable = (id > 0).logical_and(id % 4 != 0),
-               key::pt = at::where(id > 0, pt.index_select(0, of), at::zeros({}, real)), key::eta = at::where(id > 0, eta.index_select(0, of), at::zeros({}, real))};
+  return Event{key::latent = at::randn({n, 3}, real) * spread,
+               key::beta = at::rand({n}, real) * 0.9 + 0.01,
+               key::particle_id = id,
+               key::reconstructable = (id > 0).logical_and(id % 4 != 0),
+               key::pt = at::where(id > 0, pt.index_select(0, of), at::zeros({}, real)),
+               key::eta = at::where(id > 0, eta.index_select(0, of), at::zeros({}, real))};
 }
 
 /// The four terms of the definitions, by loops over plain numbers.
@@ -42,7 +47,9 @@ ByLoops by_loops(Event const& e, double pt_min, double eta_max, double q_min) {
   for (std::int64_t j = 0; j < n; ++j) {
     out.known += id(j) >= 0;
     if (id(j) == 0) out.noise += beta(j), ++noise;
-    if (id(j) > 0 && e[key::reconstructable][j].item<bool>() && e[key::pt][j].item<double>() > pt_min && std::abs(e[key::eta][j].item<double>()) < eta_max) ++out.of_interest, alpha[id(j)] = -1;
+    if (id(j) > 0 && e[key::reconstructable][j].item<bool>() && e[key::pt][j].item<double>() > pt_min &&
+        std::abs(e[key::eta][j].item<double>()) < eta_max)
+      ++out.of_interest, alpha[id(j)] = -1;
   }
   if (noise > 0) out.noise /= noise;
   for (auto& [k, a] : alpha)
@@ -68,12 +75,18 @@ TEST_CASE("condensation losses: as the reference") {
     if (!file) return;
     auto const config = nlohmann::json::parse(file->metadata.at("config"));
     auto const x = file->tensors.at("x").clone().requires_grad_(), beta = file->tensors.at("beta").clone().requires_grad_();
-    Event const e{key::latent = x, key::beta = beta, key::particle_id = file->tensors.at("particle_id"), key::reconstructable = file->tensors.at("reconstructable") != 0,
-                  key::pt = file->tensors.at("pt"), key::eta = file->tensors.at("eta")};
+    Event const e{key::latent = x,
+                  key::beta = beta,
+                  key::particle_id = file->tensors.at("particle_id"),
+                  key::reconstructable = file->tensors.at("reconstructable") != 0,
+                  key::pt = file->tensors.at("pt"),
+                  key::eta = file->tensors.at("eta")};
     double const q_min = config["q_min"], pt_min = config["pt_thld"], eta_max = config["max_eta"];
     auto const loss = Attraction{{.pt_min_gev = pt_min, .eta_max = eta_max, .q_min = q_min, .norm = CondensationNorm::pairs}} +
-                      config["lw_repulsive"].get<double>() * Repulsion{{.pt_min_gev = pt_min, .eta_max = eta_max, .q_min = q_min, .norm = CondensationNorm::pairs}} +
-                      config["lw_coward"].get<double>() * Coward{{.pt_min_gev = pt_min, .eta_max = eta_max}} + config["lw_noise"].get<double>() * Noise{};
+                      config["lw_repulsive"].get<double>() *
+                          Repulsion{{.pt_min_gev = pt_min, .eta_max = eta_max, .q_min = q_min, .norm = CondensationNorm::pairs}} +
+                      config["lw_coward"].get<double>() * Coward{{.pt_min_gev = pt_min, .eta_max = eta_max}} +
+                      config["lw_noise"].get<double>() * Noise{};
     auto const got = evaluate(loss, e, {});
     char const* terms[] = {"term.attractive", "term.repulsive", "term.coward", "term.noise"};
     for (std::size_t i = 0; i < 4; ++i) {
@@ -93,7 +106,8 @@ TEST_CASE("condensation losses: by definition, with both norms") {
     auto const e = event(60, 9, spread);
     auto const sums = by_loops(e, 0.5, 3, 0.3);
     REQUIRE(sums.objects > 1);
-    CHECK(number(Attraction{{.pt_min_gev = 0.5, .eta_max = 3, .q_min = 0.3, .norm = CondensationNorm::pairs}}(e)) == doctest::Approx(sums.attraction / (sums.of_interest - sums.objects + 1e-9)));
+    CHECK(number(Attraction{{.pt_min_gev = 0.5, .eta_max = 3, .q_min = 0.3, .norm = CondensationNorm::pairs}}(e)) ==
+          doctest::Approx(sums.attraction / (sums.of_interest - sums.objects + 1e-9)));
     CHECK(number(Attraction{{.pt_min_gev = 0.5, .eta_max = 3, .q_min = 0.3}}(e)) == doctest::Approx(sums.attraction / sums.known));
     CHECK(number(Repulsion{{.pt_min_gev = 0.5, .eta_max = 3, .q_min = 0.3, .norm = CondensationNorm::pairs}}(e, {})) ==
           doctest::Approx(sums.repulsion / ((sums.objects - 1) * sums.known + 1e-9)));
@@ -135,7 +149,9 @@ TEST_CASE("condensation losses: unknown hits take no part, noise and hits of low
   auto const with = evaluate(loss, e, {}), without = evaluate(loss, e.select(e[key::particle_id] >= 0, Hits{}), {});
   for (std::size_t i = 0; i < with.terms.size(); ++i) CHECK(with.terms[i].second == doctest::Approx(without.terms[i].second));
   auto const fewer = e.select(e[key::particle_id] > 0, Hits{});
-  auto const sum = [](Event const& some) { return number(Repulsion{}(some, {})) * double((some[key::particle_id] >= 0).sum().item<std::int64_t>()); };
+  auto const sum = [](Event const& some) {
+    return number(Repulsion{}(some, {})) * double((some[key::particle_id] >= 0).sum().item<std::int64_t>());
+  };
   CHECK(sum(e) > sum(fewer) * 1.001);
 }
 
@@ -165,8 +181,12 @@ TEST_CASE("condensation losses: nothing to do is 0 with a zero gradient") {
 TEST_CASE("condensation losses: one object, one hit, hits in one place") {
   auto const one = [](std::vector<double> x, std::vector<std::int64_t> id) {
     auto const n = std::int64_t(id.size());
-    return Event{key::latent = at::tensor(x, at::kDouble).reshape({n, 1}).requires_grad_(), key::beta = at::full({n}, 0.5, at::kDouble), key::particle_id = at::tensor(id, at::kLong),
-                 key::reconstructable = at::ones({n}, at::kBool), key::pt = at::ones({n}, at::kDouble), key::eta = at::zeros({n}, at::kDouble)};
+    return Event{key::latent = at::tensor(x, at::kDouble).reshape({n, 1}).requires_grad_(),
+                 key::beta = at::full({n}, 0.5, at::kDouble),
+                 key::particle_id = at::tensor(id, at::kLong),
+                 key::reconstructable = at::ones({n}, at::kBool),
+                 key::pt = at::ones({n}, at::kDouble),
+                 key::eta = at::zeros({n}, at::kDouble)};
   };
   double const q = std::pow(std::atanh(0.5), 2) + 1;
   for (auto norm : {CondensationNorm::hits, CondensationNorm::pairs}) {

@@ -26,7 +26,9 @@ struct Epoch {
   Options options;
   static constexpr std::string_view name = "epoch";
   using Reads = dew::Keys<Latent>;
-  at::Tensor operator()(dew::Record<Latent> const& event, dew::Context const& context) const { return event[key::latent].sum() * options.scale * double(context.epoch); }
+  at::Tensor operator()(dew::Record<Latent> const& event, dew::Context const& context) const {
+    return event[key::latent].sum() * options.scale * double(context.epoch);
+  }
   bool operator==(Epoch const&) const = default;
 };
 struct Broken {
@@ -36,7 +38,9 @@ struct Broken {
   bool operator==(Broken const&) const = default;
 };
 
-auto event() { return dew::Record{key::beta = at::tensor({1.0, 2.0}, at::kDouble), key::latent = at::tensor({3.0, 4.0}, at::kDouble).reshape({2, 1})}; }
+auto event() {
+  return dew::Record{key::beta = at::tensor({1.0, 2.0}, at::kDouble), key::latent = at::tensor({3.0, 4.0}, at::kDouble).reshape({2, 1})};
+}
 dew::Context const second{.epoch = 2};
 template <class S> double total(S const& sum) { return dew::evaluate(dew::as_sum(sum), event(), second).total.template item<double>(); }
 }  // namespace
@@ -70,7 +74,8 @@ TEST_CASE("sum: a weight over a sum reaches every term; all spellings say the sa
   CHECK(bool(spelt == 2 * (TotalBeta{} + 0.5 * Epoch{})));
   CHECK_FALSE(bool(spelt == 2 * (TotalBeta{} + 0.25 * Epoch{})));
   CHECK(bool(dew::sum(TotalBeta{} + Epoch{}) == dew::sum(TotalBeta{}, Epoch{})));
-  CHECK(total(dew::sum(TotalBeta{}, dew::named<"again">(TotalBeta{}) + Epoch{}, dew::named<"twice">(TotalBeta{}))) == doctest::Approx(9 + 14));
+  CHECK(total(dew::sum(TotalBeta{}, dew::named<"again">(TotalBeta{}) + Epoch{}, dew::named<"twice">(TotalBeta{}))) ==
+        doctest::Approx(9 + 14));
 }
 
 TEST_CASE("sum: losses in a namespace with operators of its own") {
@@ -98,7 +103,8 @@ TEST_CASE("sum: a term of weight 0 is reported but adds nothing, not even what i
 }
 
 TEST_CASE("sum: a loss that gives more than one number is refused") {
-  CHECK_THROWS_WITH_AS(dew::evaluate(dew::as_sum(Broken{}), event(), {}), doctest::Contains("broken: a loss gives one number, not [2]"), dew::Error);
+  CHECK_THROWS_WITH_AS(dew::evaluate(dew::as_sum(Broken{}), event(), {}), doctest::Contains("broken: a loss gives one number, not [2]"),
+                       dew::Error);
 }
 
 TEST_CASE("sum: gradients are the weighted ones") {

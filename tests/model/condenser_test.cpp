@@ -12,10 +12,25 @@ using namespace dew::test;
 
 namespace {
 Condenser reference_condenser() {
-  return {{.latent = 3, .hidden = 16, .layers = 3, .node_width = 8, .edge_width = 7, .stack = StackKind::skip1, .encoder = Encoder::reference, .score_min = 0, .score_logit = false}};
+  return {{.latent = 3,
+           .hidden = 16,
+           .layers = 3,
+           .node_width = 8,
+           .edge_width = 7,
+           .stack = StackKind::skip1,
+           .encoder = Encoder::reference,
+           .score_min = 0,
+           .score_logit = false}};
 }
 EdgeClassifier reference_classifier() {
-  return {{.hidden = 16, .layers = 3, .node_width = 8, .edge_width = 7, .stack = StackKind::skip1, .encoder = Encoder::reference, .head = HeadEdges::all, .embeddings = true}};
+  return {{.hidden = 16,
+           .layers = 3,
+           .node_width = 8,
+           .edge_width = 7,
+           .stack = StackKind::skip1,
+           .encoder = Encoder::reference,
+           .head = HeadEdges::all,
+           .embeddings = true}};
 }
 
 /// The condenser alone against a file.
@@ -107,13 +122,25 @@ TEST_CASE("condenser: gradients are those of finite differences") {
   auto const graph = scored_graph(at::kDouble);
   for (auto kind : {StackKind::prenorm, StackKind::skip1, StackKind::skip2, StackKind::skip_top}) {
     CAPTURE(int(kind));
-    Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2, .stack = kind, .encoder = kind == StackKind::prenorm ? Encoder::mlp : Encoder::reference, .coordinates = 2, .coordinate_share = 0.3}};
+    Condenser const condenser{{.latent = 3,
+                               .hidden = 8,
+                               .layers = 2,
+                               .stack = kind,
+                               .encoder = kind == StackKind::prenorm ? Encoder::mlp : Encoder::reference,
+                               .coordinates = 2,
+                               .coordinate_share = 0.3}};
     auto const net = condenser.make(Widths::of(graph));
     net->to(at::kDouble);
-    check_parameter_gradients(*net, [&] { auto const out = condenser(graph, *net, {}); return reference_loss({out[key::latent], out[key::beta]}); });
+    check_parameter_gradients(*net, [&] {
+      auto const out = condenser(graph, *net, {});
+      return reference_loss({out[key::latent], out[key::beta]});
+    });
     // and with respect to the score that an edge classifier would give
     auto const w = graph[key::edge_score].clone().requires_grad_();
-    check_gradient(w, [&] { auto const out = condenser(graph.with(key::edge_score = w), *net, {}); return reference_loss({out[key::latent], out[key::beta]}); });
+    check_gradient(w, [&] {
+      auto const out = condenser(graph.with(key::edge_score = w), *net, {});
+      return reference_loss({out[key::latent], out[key::beta]});
+    });
   }
 }
 
@@ -121,7 +148,8 @@ TEST_CASE("condenser: cut edges are as if they were not there, and gradients rea
   seed();
   auto const graph = scored_graph();
   auto const kept = graph[key::edge_score] > 0.6;
-  Condenser const cutting{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0.6}}, whole{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0}};
+  Condenser const cutting{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0.6}},
+      whole{{.latent = 3, .hidden = 8, .layers = 2, .score_min = 0}};
   auto const net = cutting.make(Widths::of(graph));
   auto const w = graph[key::edge_score].clone().requires_grad_();
   auto const cut = cutting(graph.with(key::edge_score = w), *net, {}), fewer = whole(graph.select(kept, Edges{}), *net, {});
@@ -143,7 +171,8 @@ TEST_CASE("condenser: optional inputs are used when they are there, and demanded
   CHECK(width({{.hidden = 8, .layers = 1, .score_logit = false}}, Widths::of(with_score)) == 5);
   CHECK(width({{.hidden = 8, .layers = 1, .score = Use::never}}, Widths::of(with_score)) == 4);
   auto const needs = [](Condenser::Options o) { return Condenser{o}; };
-  CHECK_THROWS_WITH_AS(needs({.score = Use::always}).require(Widths::of(graph)), doctest::Contains("condenser.score = \"always\" needs the key 'edge_score'"), Error);
+  CHECK_THROWS_WITH_AS(needs({.score = Use::always}).require(Widths::of(graph)),
+                       doctest::Contains("condenser.score = \"always\" needs the key 'edge_score'"), Error);
   CHECK_THROWS_WITH_AS(needs({.node_embedding = Use::always}).require(Widths::of(graph)), doctest::Contains("'node_embedding'"), Error);
   CHECK_THROWS_WITH_AS(needs({.edge_embedding = Use::always}).require(Widths::of(graph)), doctest::Contains("'edge_embedding'"), Error);
   needs({.score = Use::always}).require(Widths::of(with_score));

@@ -11,7 +11,15 @@ using namespace dew::test;
 
 namespace {
 EdgeClassifier reference_classifier(StackKind kind, int layers, bool batch_norm = false) {
-  return {{.hidden = 16, .layers = layers, .node_width = 8, .edge_width = 7, .stack = kind, .batch_norm = batch_norm, .encoder = Encoder::reference, .head = HeadEdges::all, .embeddings = true}};
+  return {{.hidden = 16,
+           .layers = layers,
+           .node_width = 8,
+           .edge_width = 7,
+           .stack = kind,
+           .batch_norm = batch_norm,
+           .encoder = Encoder::reference,
+           .head = HeadEdges::all,
+           .embeddings = true}};
 }
 
 void check_against(char const* name, EdgeClassifier const& classifier) {
@@ -33,7 +41,9 @@ void check_against(char const* name, EdgeClassifier const& classifier) {
 }  // namespace
 
 TEST_CASE("edge classifier: skip1, as the reference") { check_against("ec_skip1", reference_classifier(StackKind::skip1, 3)); }
-TEST_CASE("edge classifier: skip2 with batch norm, as the reference") { check_against("ec_skip2", reference_classifier(StackKind::skip2, 2, true)); }
+TEST_CASE("edge classifier: skip2 with batch norm, as the reference") {
+  check_against("ec_skip2", reference_classifier(StackKind::skip2, 2, true));
+}
 TEST_CASE("edge classifier: skip_top, as the reference") { check_against("ec_skip_top", reference_classifier(StackKind::skip_top, 3)); }
 
 TEST_CASE("edge classifier: scores keep away from 0 and 1, and no gradient is needed to have them") {
@@ -57,7 +67,8 @@ TEST_CASE("edge classifier: renaming the hits and reordering the edges reorders 
     EdgeClassifier const classifier{{.hidden = 8, .layers = 2, .stack = kind, .head = HeadEdges::all}};
     auto const net = classifier.make(Widths::of(graph));
     net->to(at::kDouble);
-    auto const before = classifier(graph, *net, {})[key::edge_score], after = classifier(permuted(graph, permutation(20)), *net, {})[key::edge_score];
+    auto const before = classifier(graph, *net, {})[key::edge_score],
+               after = classifier(permuted(graph, permutation(20)), *net, {})[key::edge_score];
     CHECK(at::allclose(after, before.flip({0})));
     CHECK_FALSE(at::allclose(after, before));
   }
@@ -84,7 +95,8 @@ TEST_CASE("edge classifier: embeddings are as wide as asked for, and empty when 
     auto const out = classifier(graph, *net, {});
     return std::pair{out[key::node_embedding].size(1), out[key::edge_embedding].size(1)};
   };
-  CHECK(widths({{.hidden = 8, .layers = 1, .node_width = 5, .edge_width = 6, .embeddings = true}}) == std::pair<std::int64_t, std::int64_t>{5, 6});
+  CHECK(widths({{.hidden = 8, .layers = 1, .node_width = 5, .edge_width = 6, .embeddings = true}}) ==
+        std::pair<std::int64_t, std::int64_t>{5, 6});
   CHECK(widths({{.hidden = 8, .layers = 1}}) == std::pair<std::int64_t, std::int64_t>{0, 0});
 }
 

@@ -15,7 +15,8 @@ TEST_CASE("periodic features: by hand") {
   Record<HitFeatures> const event{key::hit_features = at::tensor({0.1, 0.5, -0.3, 1.2, 3.0, -4.0}, at::kDouble).reshape({1, 6})};
   auto const got = PeriodicFeatures{}(event)[key::hit_features];
   CHECK(at::allclose(got, at::tensor({0.2, 0.0, 1.0, -0.3, 0.6, 0.3, -0.4}, at::kDouble).reshape({1, 7})));
-  CHECK_THROWS_WITH_AS(PeriodicFeatures{}(Record<HitFeatures>{key::hit_features = at::zeros({2, 14})}), doctest::Contains("expected the 6 standard hit features, got [2, 14]"), Error);
+  CHECK_THROWS_WITH_AS(PeriodicFeatures{}(Record<HitFeatures>{key::hit_features = at::zeros({2, 14})}),
+                       doctest::Contains("expected the 6 standard hit features, got [2, 14]"), Error);
 }
 
 TEST_CASE("periodic features: nothing jumps where phi does") {
@@ -43,7 +44,8 @@ namespace {
 /// `true_edges` true edges, then as many false ones, all from hit 0 (0.5 GeV) or 1 (2 GeV) in turn.
 auto truth(std::int64_t true_edges) {
   auto const number = at::arange(2 * true_edges, at::kLong);
-  return Record{key::edge_truth = number < true_edges, key::edge_index = at::stack({number.remainder(2), at::full_like(number, 2)}), key::pt = at::tensor({0.5, 2.0, 2.0}, at::kFloat)};
+  return Record{key::edge_truth = number < true_edges, key::edge_index = at::stack({number.remainder(2), at::full_like(number, 2)}),
+                key::pt = at::tensor({0.5, 2.0, 2.0}, at::kFloat)};
 }
 }  // namespace
 
@@ -71,12 +73,14 @@ TEST_CASE("perfect edge classifier: errors come at their rates, drawn anew each 
 TEST_CASE("perfect edge classifier: edges of low pt become false at last") {
   auto const event = truth(1000);
   auto const source_pt = event[key::pt].index_select(0, event[key::edge_index][0]);
-  CHECK(at::equal(PerfectEdgeClassifier{{.pt_min_gev = 0.9}}(event, {})[key::edge_score] > 0.5, event[key::edge_truth].logical_and(source_pt > 0.9)));
+  CHECK(at::equal(PerfectEdgeClassifier{{.pt_min_gev = 0.9}}(event, {})[key::edge_score] > 0.5,
+                  event[key::edge_truth].logical_and(source_pt > 0.9)));
   auto const noisy = PerfectEdgeClassifier{{.tnr = 0, .pt_min_gev = 0.9}}(event, {})[key::edge_score];
   CHECK(at::equal(noisy > 0.5, source_pt > 0.9));
 }
 
 TEST_CASE("perfect edge classifier: no edges") {
-  auto const none = Record{key::edge_truth = at::zeros({0}, at::kBool), key::edge_index = at::zeros({2, 0}, at::kLong), key::pt = at::ones({3})};
+  auto const none =
+      Record{key::edge_truth = at::zeros({0}, at::kBool), key::edge_index = at::zeros({2, 0}, at::kLong), key::pt = at::ones({3})};
   CHECK(PerfectEdgeClassifier{{.tpr = 0.5}}(none, {})[key::edge_score].size(0) == 0);
 }

@@ -31,7 +31,9 @@ void check_rows(char const* name, Net net, Names const& names) {
 
 TEST_CASE("mlp: two layers, as the reference") { check_rows("mlp_L2", Mlp({.in = 6, .out = 4, .layers = 2}), as_they_are); }
 TEST_CASE("mlp: three layers, as the reference") { check_rows("mlp_L3", Mlp({.in = 6, .out = 4, .hidden = 16, .layers = 3}), as_they_are); }
-TEST_CASE("residual network: as the reference") { check_rows("resfcnn", ResidualNetwork({.in = 6, .hidden = 16, .out = 5, .depth = 3}), residual_names); }
+TEST_CASE("residual network: as the reference") {
+  check_rows("resfcnn", ResidualNetwork({.in = 6, .hidden = 16, .out = 5, .depth = 3}), residual_names);
+}
 
 TEST_CASE("interaction network: as the reference") {
   auto const file = golden("interaction_network");

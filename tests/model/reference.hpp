@@ -23,15 +23,13 @@ inline Names const edge_classifier_names{{"ec_node_encoder.", "node_encoder."},
                                          {"ec_resin.network._edge_batch_norms.", "stack.edge_norms."},
                                          {"ec_resin.network.", "stack."},
                                          {"W.", "head."}};
-inline Names const condenser_names{{"hc_node_encoder._", "node_encoder."},
-                                   {"hc_edge_encoder.", "edge_encoder."},
-                                   {"hc_in.network.", "stack."},
-                                   {"p_beta.", "beta_head."},
-                                   {"p_cluster.", "latent_head."},
-                                   {"_latent_normalization", "latent_scale"}};
+inline Names const condenser_names{{"hc_node_encoder._", "node_encoder."}, {"hc_edge_encoder.", "edge_encoder."},
+                                   {"hc_in.network.", "stack."},           {"p_beta.", "beta_head."},
+                                   {"p_cluster.", "latent_head."},         {"_latent_normalization", "latent_scale"}};
 
 /// The tensors of `file` under `group` ("model." or "grad."), then `root`, by our names.
-inline std::map<std::string, Tensor> renamed(SafeTensors const& file, std::string const& group, std::string const& root, Names const& names) {
+inline std::map<std::string, Tensor> renamed(SafeTensors const& file, std::string const& group, std::string const& root,
+                                             Names const& names) {
   std::map<std::string, Tensor> out;
   for (auto const& [name, tensor] : file.tensors) {
     if (!name.starts_with(group + root)) continue;
@@ -85,7 +83,8 @@ inline void check_gradients(torch::nn::Module const& net, SafeTensors const& fil
 }
 
 inline auto graph_of(SafeTensors const& file) {
-  return Record{key::hit_features = file.tensors.at("x"), key::edge_index = file.tensors.at("edge_index"), key::edge_features = file.tensors.at("edge_attr")};
+  return Record{key::hit_features = file.tensors.at("x"), key::edge_index = file.tensors.at("edge_index"),
+                key::edge_features = file.tensors.at("edge_attr")};
 }
 
 /// The loss whose gradients the files hold: Σ over outputs of the mean of their squares.

@@ -25,7 +25,8 @@ inline void seed(std::uint64_t value = 1) {
 /// `hits` hits with 6 features and `edges` edges with 4, at random. All standard normal.
 inline auto small_graph(std::int64_t hits, std::int64_t edges, at::ScalarType type = at::kFloat) {
   auto const real = at::TensorOptions().dtype(type);
-  return Record{key::hit_features = at::randn({hits, 6}, real), key::edge_index = edges > 0 ? at::randint(0, hits, {2, edges}, at::kLong) : at::empty({2, 0}, at::kLong),
+  return Record{key::hit_features = at::randn({hits, 6}, real),
+                key::edge_index = edges > 0 ? at::randint(0, hits, {2, edges}, at::kLong) : at::empty({2, 0}, at::kLong),
                 key::edge_features = at::randn({edges, 4}, real)};
 }
 
@@ -49,7 +50,8 @@ template <class R> R permuted(R const& graph, Tensor const& order) {
 inline void check_gradient(Tensor const& leaf, std::function<Tensor()> const& f, double tolerance = 1e-5) {
   leaf.mutable_grad() = Tensor();
   f().backward();
-  auto const gradient = leaf.grad().defined() ? leaf.grad().flatten().clone() : at::zeros({leaf.numel()}, leaf.options().requires_grad(false));
+  auto const gradient =
+      leaf.grad().defined() ? leaf.grad().flatten().clone() : at::zeros({leaf.numel()}, leaf.options().requires_grad(false));
   auto const values = leaf.detach().view({-1});
   at::NoGradGuard no_grad;
   double const step = 1e-6;

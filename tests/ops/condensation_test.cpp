@@ -50,7 +50,8 @@ double repulsion_by_loops(Tensor const& x, Tensor const& q, CondensationObjects 
   double sum = 0;
   for (std::int64_t k = 0; k < o.count(); ++k)
     for (std::int64_t m = 0; m < hits.size(0); ++m)
-      if (auto const j = whole(hits, m); whole(o.object, j) != k) sum += value(q, j) * value(q, whole(o.alpha, k)) * std::max(0.0, 1 - distance(x, j, whole(o.alpha, k)));
+      if (auto const j = whole(hits, m); whole(o.object, j) != k)
+        sum += value(q, j) * value(q, whole(o.alpha, k)) * std::max(0.0, 1 - distance(x, j, whole(o.alpha, k)));
   return sum;
 }
 
@@ -81,7 +82,9 @@ template <class F> Derived derived(Event const& e, F f) {
 }
 void check_equal(Derived const& got, Derived const& expected, double tolerance = 1e-9) {
   CHECK(got.sum == doctest::Approx(expected.sum).epsilon(tolerance));
-  auto const difference = [](Tensor const& a, Tensor const& b) { return a.numel() == 0 ? 0.0 : (a - b).abs().max().item<double>() / (1e-9 + b.abs().max().item<double>()); };
+  auto const difference = [](Tensor const& a, Tensor const& b) {
+    return a.numel() == 0 ? 0.0 : (a - b).abs().max().item<double>() / (1e-9 + b.abs().max().item<double>());
+  };
   CHECK(difference(got.x, expected.x) < tolerance);
   CHECK(difference(got.q, expected.q) < tolerance);
 }
@@ -123,7 +126,8 @@ TEST_CASE("condensation sums: by definition") {
   for (double spread : {0.05, 0.4, 2.0}) {
     auto const e = event(40, 3, 9, spread);
     CHECK(attraction_sum(e.x, e.q, e.objects).item<double>() == doctest::Approx(attraction_by_loops(e.x, e.q, e.objects)));
-    CHECK(repulsion_sum_reference(e.x, e.q, e.objects, e.hits).item<double>() == doctest::Approx(repulsion_by_loops(e.x, e.q, e.objects, e.hits)));
+    CHECK(repulsion_sum_reference(e.x, e.q, e.objects, e.hits).item<double>() ==
+          doctest::Approx(repulsion_by_loops(e.x, e.q, e.objects, e.hits)));
     CHECK(repulsion_sum(e.x, e.q, e.objects, e.hits).item<double>() == doctest::Approx(repulsion_by_loops(e.x, e.q, e.objects, e.hits)));
   }
 }
@@ -179,7 +183,8 @@ TEST_CASE("repulsion: hits in one place, at distance 1, far off, and on a line")
   auto const id = at::tensor({1, 1, 2, 2, 3, 0}, at::kLong);
   auto const q = at::ones({6}, at::kDouble);
   auto const check_points = [&](std::vector<double> const& points, double sum) {
-    Event e{at::tensor(points, at::kDouble).reshape({6, 2}).requires_grad_(), q.clone().requires_grad_(), condensation_objects(q, id, id > 0), at::arange(6, at::kLong)};
+    Event e{at::tensor(points, at::kDouble).reshape({6, 2}).requires_grad_(), q.clone().requires_grad_(),
+            condensation_objects(q, id, id > 0), at::arange(6, at::kLong)};
     auto const got = derived(e, repulsion_sum);
     CHECK(got.sum == doctest::Approx(sum));
     CHECK(at::isfinite(got.x).all().item<bool>());

@@ -28,8 +28,10 @@ TEST_CASE("edge linear: value and gradients of the reference, for any number of 
       auto const got = run(edge_linear), expected = run(edge_linear_reference);
       CHECK(at::allclose(got, expected));
       auto const up = at::randn_like(got);
-      auto const a = torch::autograd::grad({got}, leaves, {up}, std::nullopt, false, true), b = torch::autograd::grad({expected}, leaves, {up}, std::nullopt, false, true);
-      for (std::size_t i = 0; i < leaves.size(); ++i) CHECK(at::allclose(a[i].defined() ? a[i] : at::zeros_like(leaves[i]), b[i].defined() ? b[i] : at::zeros_like(leaves[i])));
+      auto const a = torch::autograd::grad({got}, leaves, {up}, std::nullopt, false, true),
+                 b = torch::autograd::grad({expected}, leaves, {up}, std::nullopt, false, true);
+      for (std::size_t i = 0; i < leaves.size(); ++i)
+        CHECK(at::allclose(a[i].defined() ? a[i] : at::zeros_like(leaves[i]), b[i].defined() ? b[i] : at::zeros_like(leaves[i])));
     }
 }
 
@@ -38,7 +40,8 @@ TEST_CASE("edge linear: without bias, and shapes that do not fit are refused") {
   auto const x = at::randn({4, 3}), rows = at::tensor({0, 3}, at::kLong), e = at::randn({2, 2}), weight = at::randn({5, 8});
   CHECK(at::allclose(edge_linear(x, rows, rows, {e}, weight, {}), edge_linear_reference(x, rows, rows, {e}, weight, {}), 1e-5, 1e-6));
   CHECK_THROWS_WITH_AS(edge_linear(x, rows, rows, {e}, at::randn({5, 7}), {}), doctest::Contains("expected a weight of 8 columns"), Error);
-  CHECK_THROWS_WITH_AS(edge_linear(x, rows, rows, {at::randn({3, 2})}, weight, {}), doctest::Contains("expected edge operands of 2 rows, got [3, 2]"), Error);
+  CHECK_THROWS_WITH_AS(edge_linear(x, rows, rows, {at::randn({3, 2})}, weight, {}),
+                       doctest::Contains("expected edge operands of 2 rows, got [3, 2]"), Error);
 }
 
 TEST_CASE("sums at targets and degrees: by hand") {

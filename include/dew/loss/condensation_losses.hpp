@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The terms of object condensation: attraction, repulsion, coward, noise.
-// N hits whose truth is known, K objects (particles with a hit of interest), x the latent coordinates [N, d], q = artanh²β + q_min the charge,
-// a(k) an object's hit of largest charge. Hits with an unknown particle (id -1) take no part. From arXiv:2002.03605.
+// N hits whose truth is known, K objects (particles with a hit of interest), x the latent coordinates [N, d], q = artanh²β + q_min the
+// charge, a(k) an object's hit of largest charge. Hits with an unknown particle (id -1) take no part. From arXiv:2002.03605.
 #pragma once
 #include <array>
 #include <string_view>
@@ -14,7 +14,7 @@ namespace dew {
 
 /// What the sum of attraction or repulsion is divided by.
 enum class CondensationNorm {
-  hits,   ///< hits: a sum over objects, a mean over hits. What learns: each hit feels a force that does not shrink with the number of objects
+  hits,   ///< hits: a sum over objects, a mean over hits. What learns: the force on a hit does not shrink with the number of objects
   pairs,  ///< about the number of pairs, as in the Python system
 };
 constexpr auto names_of(CondensationNorm) { return std::array{"hits", "pairs"}; }
@@ -24,7 +24,10 @@ using CondensationTruth = Keys<ParticleId, Reconstructable, Pt, Eta>;
 
 /// Hits of interest [N]: of a reconstructable particle with pt > `pt_min_gev` and |η| < `eta_max`.
 inline Tensor hits_of_interest(RecordOf<CondensationTruth> const& event, double pt_min_gev, double eta_max) {
-  return (event[key::particle_id] > 0).logical_and_(event[key::reconstructable]).logical_and_(event[key::pt] > pt_min_gev).logical_and_(event[key::eta].abs() < eta_max);
+  return (event[key::particle_id] > 0)
+      .logical_and_(event[key::reconstructable])
+      .logical_and_(event[key::pt] > pt_min_gev)
+      .logical_and_(event[key::eta].abs() < eta_max);
 }
 /// 0, whose gradient is 0 too.
 inline Tensor zero_of(Tensor const& x) { return x.narrow(0, 0, 0).sum(); }
@@ -45,8 +48,10 @@ struct Attraction {
     double q_min = 1;
     CondensationNorm norm = CondensationNorm::hits;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"), DEW_OPTION(eta_max, "", "and with a smaller |eta|"),
-                              DEW_OPTION(q_min, "", "least charge of a hit; small: beta decides, large: all hits count alike"), DEW_OPTION(norm, "", "what the sum is divided by"));
+      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"),
+                              DEW_OPTION(eta_max, "", "and with a smaller |eta|"),
+                              DEW_OPTION(q_min, "", "least charge of a hit; small: beta decides, large: all hits count alike"),
+                              DEW_OPTION(norm, "", "what the sum is divided by"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -68,8 +73,9 @@ struct Attraction {
 };
 static_assert(Loss<Attraction>);
 
-/// Σ_k Σ_{j ∉ k} q_j q_a(k) max(0, 1 − ‖x_j − x_a(k)‖) over all hits, noise and low-pt ones too, divided by N (`hits`) or by (K − 1)·N (`pairs`; N for one object).
-/// In training it can take `sample_hits` hits drawn anew each time; N is then their number. Time O(N·K·d), memory O((N + K)·d): no N × K matrix.
+/// Σ_k Σ_{j ∉ k} q_j q_a(k) max(0, 1 − ‖x_j − x_a(k)‖) over all hits, noise and low-pt ones too, divided by N (`hits`) or by (K − 1)·N
+/// (`pairs`; N for one object). In training it can take `sample_hits` hits drawn anew each time; N is then their number. Time O(N·K·d),
+/// memory O((N + K)·d): no N × K matrix.
 struct Repulsion {
   struct Options {
     double pt_min_gev = 0.9;
@@ -78,9 +84,10 @@ struct Repulsion {
     CondensationNorm norm = CondensationNorm::hits;
     std::int64_t sample_hits = 0;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"), DEW_OPTION(eta_max, "", "and with a smaller |eta|"),
-                              DEW_OPTION(q_min, "", "least charge of a hit; small: beta decides, large: all hits count alike"), DEW_OPTION(norm, "", "what the sum is divided by"),
-                              DEW_OPTION(sample_hits, "", "hits drawn at each training step; 0: all"));
+      return hana::make_tuple(
+          DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"), DEW_OPTION(eta_max, "", "and with a smaller |eta|"),
+          DEW_OPTION(q_min, "", "least charge of a hit; small: beta decides, large: all hits count alike"),
+          DEW_OPTION(norm, "", "what the sum is divided by"), DEW_OPTION(sample_hits, "", "hits drawn at each training step; 0: all"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -91,7 +98,8 @@ struct Repulsion {
   Tensor operator()(RecordOf<Reads> const& event, Context const& context) const {
     auto const& x = event[key::latent];
     auto const q = detail::charge(event[key::beta], options.q_min);
-    auto const objects = condensation_objects(q, event[key::particle_id], detail::hits_of_interest(event, options.pt_min_gev, options.eta_max));
+    auto const objects =
+        condensation_objects(q, event[key::particle_id], detail::hits_of_interest(event, options.pt_min_gev, options.eta_max));
     if (detail::no_objects(objects)) return detail::zero_of(x);
     auto hits = (event[key::particle_id] >= 0).nonzero().squeeze(1);
     if (context.training && options.sample_hits > 0 && options.sample_hits < hits.size(0))
@@ -110,7 +118,8 @@ struct Coward {
     double pt_min_gev = 0.9;
     double eta_max = 4;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"), DEW_OPTION(eta_max, "", "and with a smaller |eta|"));
+      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "objects are particles with more pt"),
+                              DEW_OPTION(eta_max, "", "and with a smaller |eta|"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -120,7 +129,8 @@ struct Coward {
 
   Tensor operator()(RecordOf<Reads> const& event) const {
     auto const& beta = event[key::beta];
-    auto const objects = condensation_objects(beta, event[key::particle_id], detail::hits_of_interest(event, options.pt_min_gev, options.eta_max));
+    auto const objects =
+        condensation_objects(beta, event[key::particle_id], detail::hits_of_interest(event, options.pt_min_gev, options.eta_max));
     if (detail::no_objects(objects)) return detail::zero_of(beta);
     return (1 - beta.index_select(0, objects.alpha)).mean();
   }

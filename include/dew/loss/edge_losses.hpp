@@ -46,7 +46,9 @@ inline Tensor focal(Tensor const& w, Tensor const& y, Tensor const& positive_wei
 struct BinaryCrossEntropy {
   struct Options {
     double pt_min_gev = 0;
-    static constexpr auto describe() { return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "edges whose source has at most this pt count as false; 0: all as they are")); }
+    static constexpr auto describe() {
+      return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "edges whose source has at most this pt count as false; 0: all as they are"));
+    }
     bool operator==(Options const&) const = default;
   };
   Options options;
@@ -61,8 +63,8 @@ struct BinaryCrossEntropy {
 };
 static_assert(Loss<BinaryCrossEntropy>);
 
-/// Mean of −a·(1 − w)^γ·y·ln w − (1 − a)·w^γ·(1 − y)·ln(1 − w): edges that are already right count little. From arXiv:1708.02002. Time and memory O(E).
-/// The scores are no probabilities (with a < ½ they are low): a cut has to be looked for.
+/// Mean of −a·(1 − w)^γ·y·ln w − (1 − a)·w^γ·(1 − y)·ln(1 − w): edges that are already right count little. From arXiv:1708.02002. Time and
+/// memory O(E). The scores are no probabilities (with a < ½ they are low): a cut has to be looked for.
 struct FocalLoss {
   struct Options {
     double alpha = 0.25;
@@ -70,8 +72,10 @@ struct FocalLoss {
     double positive_weight = 1;
     double pt_min_gev = 0;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(alpha, "", "weight of true edges; false ones have 1 - alpha"), DEW_OPTION(gamma, "", "how little well-judged edges count; 0: as in cross entropy"),
-                              DEW_OPTION(positive_weight, "", "another factor for true edges"), DEW_OPTION(pt_min_gev, "GeV", "edges whose source has at most this pt count as false; 0: all as they are"));
+      return hana::make_tuple(DEW_OPTION(alpha, "", "weight of true edges; false ones have 1 - alpha"),
+                              DEW_OPTION(gamma, "", "how little well-judged edges count; 0: as in cross entropy"),
+                              DEW_OPTION(positive_weight, "", "another factor for true edges"),
+                              DEW_OPTION(pt_min_gev, "GeV", "edges whose source has at most this pt count as false; 0: all as they are"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -81,21 +85,23 @@ struct FocalLoss {
 
   Tensor operator()(RecordOf<Reads> const& event) const {
     auto const edges = detail::judged_edges(event, options.pt_min_gev);
-    return detail::focal(edges.score, edges.loud, at::full({}, options.positive_weight, edges.score.options()), options.alpha, options.gamma);
+    return detail::focal(edges.score, edges.loud, at::full({}, options.positive_weight, edges.score.options()), options.alpha,
+                         options.gamma);
   }
   bool operator==(FocalLoss const&) const = default;
 };
 static_assert(Loss<FocalLoss>);
 
-/// `FocalLoss` in which a true edge of low pt stays true, but counts only as far as it must not be called false: y is kept and p₊ is the truth above
-/// `pt_min_gev`, so that such an edge adds nothing whatever its score. Time and memory O(E).
+/// `FocalLoss` in which a true edge of low pt counts nothing, whatever its score: y is kept and p₊ is the truth above `pt_min_gev`. Time
+/// and memory O(E). Not for scores that must be low where pt is low: with it they are what the network likes.
 struct HaughtyFocalLoss {
   struct Options {
     double alpha = 0.25;
     double gamma = 2;
     double pt_min_gev = 0.9;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(alpha, "", "weight of true edges; false ones have 1 - alpha"), DEW_OPTION(gamma, "", "how little well-judged edges count; 0: as in cross entropy"),
+      return hana::make_tuple(DEW_OPTION(alpha, "", "weight of true edges; false ones have 1 - alpha"),
+                              DEW_OPTION(gamma, "", "how little well-judged edges count; 0: as in cross entropy"),
                               DEW_OPTION(pt_min_gev, "GeV", "true edges whose source has at most this pt count nothing; 0: all count"));
     }
     bool operator==(Options const&) const = default;

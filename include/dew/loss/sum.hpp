@@ -31,8 +31,8 @@ constexpr bool named_once() {
 }
 }  // namespace detail
 
-/// Σ weight · loss. Each loss is told apart by its name, under which its value is reported and its options and its weight are found; two of one
-/// name do not compile (`named<"far">(Repulsion{…})` gives another).
+/// Σ weight · loss. Each loss is told apart by its name, under which its value is reported and its options and its weight are found; two
+/// of one name do not compile (`named<"far">(Repulsion{…})` gives another).
 template <Loss... L>
 struct Sum {
   static_assert((detail::named_once<L, L...>() && ...));
@@ -86,15 +86,19 @@ struct LossValue {
 template <class... L, class R>
 LossValue evaluate(Sum<L...> const& sum, R const& record, Context const& context) {
   LossValue out;
-  std::apply([&](auto const&... term) {
-    ([&]<class T>(Weighted<T> const& t) {
-      Tensor const value = call(t.loss, record, context);
-      check(value.dim() == 0 || value.numel() == 1, "{}: a loss gives one number, not {}", T::name, shape_text(value));
-      out.terms.emplace_back(std::string(T::name), value.template item<double>());
-      auto const weighed = t.weight == 0 ? value.new_zeros({}) : t.weight == 1 ? value : t.weight * value;
-      out.total = out.total.defined() ? out.total + weighed : weighed;
-    }(term), ...);
-  }, sum.terms);
+  std::apply(
+      [&](auto const&... term) {
+        (
+            [&]<class T>(Weighted<T> const& t) {
+              Tensor const value = call(t.loss, record, context);
+              check(value.dim() == 0 || value.numel() == 1, "{}: a loss gives one number, not {}", T::name, shape_text(value));
+              out.terms.emplace_back(std::string(T::name), value.template item<double>());
+              auto const weighed = t.weight == 0 ? value.new_zeros({}) : t.weight == 1 ? value : t.weight * value;
+              out.total = out.total.defined() ? out.total + weighed : weighed;
+            }(term),
+            ...);
+      },
+      sum.terms);
   return out;
 }
 

@@ -23,15 +23,17 @@ enum class Use {
 };
 constexpr auto names_of(Use) { return std::array{"never", "if_written", "always"}; }
 
-/// β = 1e-6 + (1 − 2e-6)·σ(MLP(x)) and H = s·MLP(x) for each hit, with x from encoders and a stack of interaction networks and one learned scale s.
-/// From arXiv:2002.03605 (object condensation) and arXiv:2312.03823 (this network).
+/// β = 1e-6 + (1 − 2e-6)·σ(MLP(x)) and H = s·MLP(x) for each hit, with x from encoders and a stack of interaction networks and one learned
+/// scale s. From arXiv:2002.03605 (object condensation) and arXiv:2312.03823 (this network).
 ///
-/// Reads hit features [N, f], edges [2, E], edge features [E, g]; where an edge classifier stands in front also its score w [E] and its embeddings, as the
-/// options say: edges with w ≤ `score_min` are left out here (the record keeps all of them and their scores), w and logit(w)/3 are inputs of the others, and
-/// gradients reach the classifier unless it is frozen. Writes H [N, latent] and β [N]. Time O(layers·E·h²), memory in training O(layers·E·h).
+/// Reads hit features [N, f], edges [2, E], edge features [E, g]; where an edge classifier stands in front also its score w [E] and its
+/// embeddings, as the options say: edges with w ≤ `score_min` are left out here (the record keeps all of them and their scores), w and
+/// logit(w)/3 are inputs of the others, and gradients reach the classifier unless it is frozen. Writes H [N, latent] and β [N]. Time
+/// O(layers·E·h²), memory in training O(layers·E·h).
 ///
-/// The defaults train in minutes on two cores. The Python system's network: `{.encoder = Encoder::reference, .stack = StackKind::skip1, .score_logit = false}`
-/// with its widths. Not for graphs whose tracks fall apart: hits without an edge are placed by their own features alone.
+/// The defaults train in minutes on two cores. The Python system's network: `{.encoder = Encoder::reference, .stack = StackKind::skip1,
+/// .score_logit = false}` with its widths. Not for graphs whose tracks fall apart: hits without an edge are placed by their own features
+/// alone.
 struct Condenser {
   struct Options {
     std::int64_t latent = 12;
@@ -56,14 +58,21 @@ struct Condenser {
 
     static constexpr auto describe() {
       return hana::make_tuple(
-          DEW_OPTION(latent, "", "dimension of the latent space"), DEW_OPTION(hidden, "", "width of the hidden layers of all MLPs"), DEW_OPTION(layers, "", "interaction networks in the stack"),
-          DEW_OPTION(node_width, "", "width of a node inside the stack; 0: hidden"), DEW_OPTION(edge_width, "", "width of an edge inside the stack; 0: hidden"),
-          DEW_OPTION(stack, "", "how the layers are joined"), DEW_OPTION(alpha, "", "share of the residual in skip stacks; 0: no residual"),
-          DEW_OPTION(batch_norm, "", "skip2: batch norm on the layers' inputs"), DEW_OPTION(add_input, "", "skip_top: the residual is the input"),
-          DEW_OPTION(encoder, "", "networks that encode the inputs; reference: a row-normalised linear pair for nodes, an MLP of 2 layers for edges, without bias"),
-          DEW_OPTION(beta_layers, "", "linear layers of the MLP that gives beta"), DEW_OPTION(latent_layers, "", "linear layers of the MLP that gives the coordinates"),
+          DEW_OPTION(latent, "", "dimension of the latent space"), DEW_OPTION(hidden, "", "width of the hidden layers of all MLPs"),
+          DEW_OPTION(layers, "", "interaction networks in the stack"),
+          DEW_OPTION(node_width, "", "width of a node inside the stack; 0: hidden"),
+          DEW_OPTION(edge_width, "", "width of an edge inside the stack; 0: hidden"), DEW_OPTION(stack, "", "how the layers are joined"),
+          DEW_OPTION(alpha, "", "share of the residual in skip stacks; 0: no residual"),
+          DEW_OPTION(batch_norm, "", "skip2: batch norm on the layers' inputs"),
+          DEW_OPTION(add_input, "", "skip_top: the residual is the input"),
+          DEW_OPTION(encoder, "",
+                     "networks that encode the inputs; reference: a row-normalised linear pair for nodes, an MLP of 2 layers for edges, "
+                     "without bias"),
+          DEW_OPTION(beta_layers, "", "linear layers of the MLP that gives beta"),
+          DEW_OPTION(latent_layers, "", "linear layers of the MLP that gives the coordinates"),
           DEW_OPTION(score_min, "", "edges with an edge classifier's score of at most this are left out; 0 keeps all"),
-          DEW_OPTION(score, "", "the edge classifier's score is an input of the edges"), DEW_OPTION(score_logit, "", "with the score, logit(score) / 3 is an input too"),
+          DEW_OPTION(score, "", "the edge classifier's score is an input of the edges"),
+          DEW_OPTION(score_logit, "", "with the score, logit(score) / 3 is an input too"),
           DEW_OPTION(node_embedding, "", "the edge classifier's node embedding is an input of the nodes"),
           DEW_OPTION(edge_embedding, "", "the edge classifier's edge embedding is an input of the edges"),
           DEW_OPTION(coordinates, "", "number of first hit features that are added to the first latent coordinates; 0: none"),
@@ -81,18 +90,19 @@ struct Condenser {
   using Writes = Keys<Latent, Beta>;
 
   struct Module : torch::nn::Module {
-    std::shared_ptr<Mlp> node_mlp;              ///< one of the two
+    std::shared_ptr<Mlp> node_mlp;  ///< one of the two
     std::shared_ptr<ResidualNetwork> node_residual;
     std::shared_ptr<Mlp> edge_encoder, beta_head, latent_head;
     std::shared_ptr<Stack> stack;
-    Tensor latent_scale;                        ///< [1]
+    Tensor latent_scale;  ///< [1]
     bool reads_score = false, reads_node_embedding = false, reads_edge_embedding = false;
   };
 
   /// Throws when an option asks for a key that no earlier stage writes. Called before anything runs.
   void require(Widths const& available) const {
     auto const need = [&](Use use, std::string_view option, auto const& key) {
-      check(use != Use::always || available.has(key), ErrorKind::usage, "{}.{} = \"always\" needs the key '{}', but no earlier stage writes it", name, option, key.name);
+      check(use != Use::always || available.has(key), ErrorKind::usage,
+            "{}.{} = \"always\" needs the key '{}', but no earlier stage writes it", name, option, key.name);
     };
     need(options.score, "score", key::edge_score);
     need(options.node_embedding, "node_embedding", key::node_embedding);
@@ -103,12 +113,15 @@ struct Condenser {
     auto const& o = options;
     require(widths);
     check(o.latent > 0, ErrorKind::usage, "{}.latent: expected a dimension above 0, got {}", name, o.latent);
-    check(o.coordinate_share >= 0 && o.coordinate_share <= 1, ErrorKind::usage, "{}.coordinate_share: expected a number in [0, 1], got {}", name, o.coordinate_share);
+    check(o.coordinate_share >= 0 && o.coordinate_share <= 1, ErrorKind::usage, "{}.coordinate_share: expected a number in [0, 1], got {}",
+          name, o.coordinate_share);
     check(o.coordinates >= 0 && o.coordinates <= std::min(o.latent, widths[key::hit_features]), ErrorKind::usage,
-          "{}.coordinates: expected at most the latent dimension {} and the number of hit features {}, got {}", name, o.latent, widths[key::hit_features], o.coordinates);
+          "{}.coordinates: expected at most the latent dimension {} and the number of hit features {}, got {}", name, o.latent,
+          widths[key::hit_features], o.coordinates);
     auto const width = [&](Use use, std::string_view option, auto const& key) {
       auto const n = use != Use::never && widths.has(key) ? widths[key] : 0;
-      check(use != Use::always || n > 0, ErrorKind::usage, "{}.{} = \"always\" needs the key '{}', but the earlier stage's options leave it empty", name, option, key.name);
+      check(use != Use::always || n > 0, ErrorKind::usage,
+            "{}.{} = \"always\" needs the key '{}', but the earlier stage's options leave it empty", name, option, key.name);
       return n;
     };
     auto const node_embedding = width(o.node_embedding, "node_embedding", key::node_embedding);
@@ -120,13 +133,25 @@ struct Condenser {
     net->reads_edge_embedding = edge_embedding > 0;
     auto const node_in = widths[key::hit_features] + node_embedding;
     auto const edge_in = widths[key::edge_features] + edge_embedding + (net->reads_score ? (o.score_logit ? 2 : 1) : 0);
-    if (o.encoder == Encoder::mlp) net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes()));
-    else net->node_residual = net->register_module("node_encoder", std::make_shared<ResidualNetwork>(ResidualShape{.in = node_in, .hidden = o.hidden, .out = o.nodes(), .depth = 1, .alpha = 0, .bias = false}));
+    if (o.encoder == Encoder::mlp)
+      net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes()));
+    else
+      net->node_residual = net->register_module(
+          "node_encoder", std::make_shared<ResidualNetwork>(
+                              ResidualShape{.in = node_in, .hidden = o.hidden, .out = o.nodes(), .depth = 1, .alpha = 0, .bias = false}));
     net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, edge_in, o.hidden, o.edges()));
-    net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack, .node = o.nodes(), .edge = o.edges(), .hidden = o.hidden, .layers = o.layers,
-                                                                                  .alpha = o.alpha, .batch_norm = o.batch_norm, .add_input = o.add_input}));
-    net->beta_head = net->register_module("beta_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers}));
-    net->latent_head = net->register_module("latent_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers}));
+    net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
+                                                                                  .node = o.nodes(),
+                                                                                  .edge = o.edges(),
+                                                                                  .hidden = o.hidden,
+                                                                                  .layers = o.layers,
+                                                                                  .alpha = o.alpha,
+                                                                                  .batch_norm = o.batch_norm,
+                                                                                  .add_input = o.add_input}));
+    net->beta_head = net->register_module(
+        "beta_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers}));
+    net->latent_head = net->register_module(
+        "latent_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers}));
     net->latent_scale = net->register_parameter("latent_scale", at::ones({1}));
     return net;
   }
@@ -157,7 +182,9 @@ struct Condenser {
     if (options.coordinates > 0 && options.coordinate_share > 0) {
       latent = std::sqrt(1 - options.coordinate_share) * latent;
       auto const n = options.coordinates;
-      latent = at::cat({latent.narrow(1, 0, n) + std::sqrt(options.coordinate_share) * features.narrow(1, 0, n), latent.narrow(1, n, options.latent - n)}, 1);
+      latent = at::cat({latent.narrow(1, 0, n) + std::sqrt(options.coordinate_share) * features.narrow(1, 0, n),
+                        latent.narrow(1, n, options.latent - n)},
+                       1);
     }
     return RecordOf<Writes>{key::latent = net.latent_scale * latent, key::beta = beta};
   }

@@ -17,10 +17,12 @@ namespace dew {
 enum class HeadEdges { last, all };
 constexpr auto names_of(HeadEdges) { return std::array{"last", "all"}; }
 
-/// w = 0.001 + 0.998·σ(MLP₃([x_s, x_t, edge embeddings])) for each edge s → t, after encoders and a stack of interaction networks. From arXiv:2309.16754.
+/// w = 0.001 + 0.998·σ(MLP₃([x_s, x_t, edge embeddings])) for each edge s → t, after encoders and a stack of interaction networks. From
+/// arXiv:2309.16754.
 ///
-/// Reads hit features [N, f], edges [2, E] and edge features [E, g]; writes scores [E] and, for a later stage that asks for them, the last embeddings of
-/// nodes [N, node_width] and edges [E, edge_width] (width 0 unless `embeddings`). Time O(layers·E·h²), memory in training O(layers·E·h).
+/// Reads hit features [N, f], edges [2, E] and edge features [E, g]; writes scores [E] and, for a later stage that asks for them, the last
+/// embeddings of nodes [N, node_width] and edges [E, edge_width] (width 0 unless `embeddings`). Time O(layers·E·h²), memory in training
+/// O(layers·E·h).
 ///
 /// The defaults train in minutes on two cores. The Python system's network:
 /// `{.encoder = Encoder::reference, .stack = StackKind::skip1, .head = HeadEdges::all}` with its widths.
@@ -40,13 +42,17 @@ struct EdgeClassifier {
     bool embeddings = false;
 
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(hidden, "", "width of the hidden layers of all MLPs"), DEW_OPTION(layers, "", "interaction networks in the stack"),
-                              DEW_OPTION(node_width, "", "width of a node's embedding; 0: hidden"), DEW_OPTION(edge_width, "", "width of an edge's embedding; 0: hidden"),
-                              DEW_OPTION(stack, "", "how the layers are joined"), DEW_OPTION(alpha, "", "share of the residual in skip stacks; 0: no residual"),
-                              DEW_OPTION(batch_norm, "", "skip2: batch norm on the layers' inputs"), DEW_OPTION(add_input, "", "skip_top: the residual is the input"),
-                              DEW_OPTION(encoder, "", "networks that encode the inputs; reference: MLPs of 2 layers without bias, with a final ReLU"),
-                              DEW_OPTION(head, "", "edge embeddings that the head reads"), DEW_OPTION(head_nodes, "", "the head reads the embeddings of both ends"),
-                              DEW_OPTION(embeddings, "", "write the last node and edge embeddings; false: they have width 0"));
+      return hana::make_tuple(
+          DEW_OPTION(hidden, "", "width of the hidden layers of all MLPs"), DEW_OPTION(layers, "", "interaction networks in the stack"),
+          DEW_OPTION(node_width, "", "width of a node's embedding; 0: hidden"),
+          DEW_OPTION(edge_width, "", "width of an edge's embedding; 0: hidden"), DEW_OPTION(stack, "", "how the layers are joined"),
+          DEW_OPTION(alpha, "", "share of the residual in skip stacks; 0: no residual"),
+          DEW_OPTION(batch_norm, "", "skip2: batch norm on the layers' inputs"),
+          DEW_OPTION(add_input, "", "skip_top: the residual is the input"),
+          DEW_OPTION(encoder, "", "networks that encode the inputs; reference: MLPs of 2 layers without bias, with a final ReLU"),
+          DEW_OPTION(head, "", "edge embeddings that the head reads"),
+          DEW_OPTION(head_nodes, "", "the head reads the embeddings of both ends"),
+          DEW_OPTION(embeddings, "", "write the last node and edge embeddings; false: they have width 0"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -66,24 +72,39 @@ struct EdgeClassifier {
   std::shared_ptr<Module> make(Widths const& widths) const {
     auto const& o = options;
     auto net = std::make_shared<Module>();
-    net->node_encoder = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, widths[key::hit_features], o.hidden, o.nodes()));
-    net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, widths[key::edge_features], o.hidden, o.edges()));
-    net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack, .node = o.nodes(), .edge = o.edges(), .hidden = o.hidden, .layers = o.layers,
-                                                                                  .alpha = o.alpha, .batch_norm = o.batch_norm, .add_input = o.add_input}));
+    net->node_encoder =
+        net->register_module("node_encoder", detail::mlp_encoder(o.encoder, widths[key::hit_features], o.hidden, o.nodes()));
+    net->edge_encoder =
+        net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, widths[key::edge_features], o.hidden, o.edges()));
+    net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
+                                                                                  .node = o.nodes(),
+                                                                                  .edge = o.edges(),
+                                                                                  .hidden = o.hidden,
+                                                                                  .layers = o.layers,
+                                                                                  .alpha = o.alpha,
+                                                                                  .batch_norm = o.batch_norm,
+                                                                                  .add_input = o.add_input}));
     auto const collected = o.head == HeadEdges::last ? 1 : 1 + (o.stack == StackKind::skip2 ? o.layers / 2 : o.layers);
-    net->head = net->register_module("head", std::make_shared<Mlp>(MlpShape{.in = (o.head_nodes ? 2 * o.nodes() : 0) + collected * o.edges(), .out = 1, .hidden = o.hidden}));
+    net->head = net->register_module(
+        "head",
+        std::make_shared<Mlp>(MlpShape{.in = (o.head_nodes ? 2 * o.nodes() : 0) + collected * o.edges(), .out = 1, .hidden = o.hidden}));
     return net;
   }
 
   RecordOf<Writes> operator()(InputOf<EdgeClassifier> const& event, Module& net, Context const&) const {
     auto const& edge_index = event[key::edge_index];
-    auto out = net.stack->forward(net.node_encoder->forward(event[key::hit_features]), edge_index, net.edge_encoder->forward(event[key::edge_features]));
+    auto out = net.stack->forward(net.node_encoder->forward(event[key::hit_features]), edge_index,
+                                  net.edge_encoder->forward(event[key::edge_features]));
     if (options.head == HeadEdges::last) out.edges = {out.edges.back()};
     auto const nodes = options.head_nodes ? out.nodes : out.nodes.narrow(1, 0, 0);  // width 0: the head reads edges alone
-    auto const logit = net.head->from_first(edge_linear(nodes, edge_index.select(0, 0), edge_index.select(0, 1), out.edges, net.head->first_weight(), net.head->first_bias()));
+    auto const logit = net.head->from_first(
+        edge_linear(nodes, edge_index.select(0, 0), edge_index.select(0, 1), out.edges, net.head->first_weight(), net.head->first_bias()));
     auto const score = 0.001 + 0.998 * at::sigmoid(logit.squeeze(1));
-    auto const written = [&](Tensor const& embedding) { return options.embeddings ? embedding : embedding.detach().narrow(1, 0, 0).clone(); };
-    return RecordOf<Writes>{key::edge_score = score, key::node_embedding = written(out.nodes), key::edge_embedding = written(out.edges.back())};
+    auto const written = [&](Tensor const& embedding) {
+      return options.embeddings ? embedding : embedding.detach().narrow(1, 0, 0).clone();
+    };
+    return RecordOf<Writes>{key::edge_score = score, key::node_embedding = written(out.nodes),
+                            key::edge_embedding = written(out.edges.back())};
   }
 
   bool operator==(EdgeClassifier const&) const = default;

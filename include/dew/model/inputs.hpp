@@ -14,8 +14,8 @@ namespace dew {
 /// Columns of the standard hit features, in order: r/1000, φ/π, z/1000, η, 1000·u, 1000·v.
 enum StandardFeature : std::int64_t { feature_r, feature_phi, feature_z, feature_eta, feature_u, feature_v, standard_features };
 
-/// Standard hit features [N, 6] → [N, 7]: 2r, cos φ, sin φ, z, η/2, u/10, v/10 (r, z, η, u, v as the standard features have them): of like size, and without the
-/// jump at φ = ±π that tells neighbours apart. Every later stage sees the new ones.
+/// Standard hit features [N, 6] → [N, 7]: 2r, cos φ, sin φ, z, η/2, u/10, v/10 (r, z, η, u, v as the standard features have them): of like
+/// size, and without the jump at φ = ±π that tells neighbours apart. Every later stage sees the new ones.
 struct PeriodicFeatures {
   struct Options {
     static constexpr auto describe() { return hana::make_tuple(); }
@@ -30,8 +30,10 @@ struct PeriodicFeatures {
     auto const& x = event[key::hit_features];
     check(x.size(1) == standard_features, "{}: expected the {} standard hit features, got {}", name, int(standard_features), shape_text(x));
     auto const phi = x.select(1, feature_phi) * std::numbers::pi;
-    return RecordOf<Writes>{key::hit_features = at::stack({2 * x.select(1, feature_r), phi.cos(), phi.sin(), x.select(1, feature_z), x.select(1, feature_eta) / 2,
-                                                           x.select(1, feature_u) / 10, x.select(1, feature_v) / 10}, 1)};
+    return RecordOf<Writes>{key::hit_features =
+                                at::stack({2 * x.select(1, feature_r), phi.cos(), phi.sin(), x.select(1, feature_z),
+                                           x.select(1, feature_eta) / 2, x.select(1, feature_u) / 10, x.select(1, feature_v) / 10},
+                                          1)};
   }
   bool operator==(PeriodicFeatures const&) const = default;
 };
@@ -51,7 +53,8 @@ struct ScaledEdges {
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
     auto const& e = event[key::edge_features];
-    check(e.size(1) == std::int64_t(options.scale.size()), ErrorKind::usage, "{}.scale: expected {} factors, one for each edge feature, got {}", name, e.size(1), options.scale.size());
+    check(e.size(1) == std::int64_t(options.scale.size()), ErrorKind::usage,
+          "{}.scale: expected {} factors, one for each edge feature, got {}", name, e.size(1), options.scale.size());
     return RecordOf<Writes>{key::edge_features = e * at::tensor(options.scale, at::TensorOptions().dtype(at::kDouble)).to(e.options())};
   }
   bool operator==(ScaledEdges const&) const = default;

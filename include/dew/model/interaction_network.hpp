@@ -20,8 +20,10 @@ struct InteractionShape {
 class InteractionNetwork : public torch::nn::Module {
  public:
   explicit InteractionNetwork(InteractionShape const& s)
-      : relational_model_(register_module("relational_model", std::make_shared<Mlp>(MlpShape{.in = 2 * s.node_in + s.edge_in, .out = s.edge_out, .hidden = s.hidden}))),
-        object_model_(register_module("object_model", std::make_shared<Mlp>(MlpShape{.in = s.node_in + s.edge_out, .out = s.node_out, .hidden = s.hidden}))) {}
+      : relational_model_(register_module(
+            "relational_model", std::make_shared<Mlp>(MlpShape{.in = 2 * s.node_in + s.edge_in, .out = s.edge_out, .hidden = s.hidden}))),
+        object_model_(register_module(
+            "object_model", std::make_shared<Mlp>(MlpShape{.in = s.node_in + s.edge_out, .out = s.node_out, .hidden = s.hidden}))) {}
 
   /// (x', e')
   std::pair<Tensor, Tensor> forward(Tensor const& x, Tensor const& edge_index, Tensor const& e) const {
@@ -31,8 +33,8 @@ class InteractionNetwork : public torch::nn::Module {
   }
   /// MLP₃([x_t, x_s, e]) [E, edge_out]
   Tensor message(Tensor const& x, Tensor const& edge_index, Tensor const& e) const {
-    return relational_model_->from_first(
-        edge_linear(x, edge_index.select(0, 1), edge_index.select(0, 0), {e}, relational_model_->first_weight(), relational_model_->first_bias()));
+    return relational_model_->from_first(edge_linear(x, edge_index.select(0, 1), edge_index.select(0, 0), {e},
+                                                     relational_model_->first_weight(), relational_model_->first_bias()));
   }
   /// MLP₃([x, sums]) [N, node_out], for what came together at each node
   Tensor update(Tensor const& x, Tensor const& sums) const { return object_model_->forward(at::cat({x, sums}, 1)); }

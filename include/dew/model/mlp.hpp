@@ -27,7 +27,8 @@ struct MlpShape {
 class Mlp : public torch::nn::Module {
  public:
   explicit Mlp(MlpShape const& shape) : final_relu_(shape.final_relu) {
-    check(shape.in > 0 && shape.out > 0 && shape.hidden >= 0, ErrorKind::usage, "an MLP needs widths above 0, got {} -> {}, hidden {}", shape.in, shape.out, shape.hidden);
+    check(shape.in > 0 && shape.out > 0 && shape.hidden >= 0, ErrorKind::usage, "an MLP needs widths above 0, got {} -> {}, hidden {}",
+          shape.in, shape.out, shape.hidden);
     auto const hidden = shape.hidden > 0 ? shape.hidden : std::max(shape.in, shape.out);
     int const count = std::max(shape.layers, 2);
     auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
@@ -39,7 +40,8 @@ class Mlp : public torch::nn::Module {
 
   Tensor forward(Tensor const& x) const { return from_first(at::linear(x, first_weight(), first_bias())); }
 
-  /// The rest of the network, from the first layer's output [R, h] before its ReLU. `z` must be a temporary of the caller's: it is overwritten.
+  /// The rest of the network, from the first layer's output [R, h] before its ReLU. `z` must be a temporary of the caller's: it is
+  /// overwritten.
   Tensor from_first(Tensor z) const {
     for (std::size_t i = 1; i < layers_.size(); ++i) z = at::linear(at::relu_(z), layers_[i]->weight, layers_[i]->bias);
     return final_relu_ ? at::relu_(z) : z;

@@ -8,16 +8,17 @@
 
 namespace dew {
 
-/// w = 1 for edges called true, else 0: a true edge stays true with probability `tpr`, a false one stays false with `tnr`; then edges whose source has
-/// pt below `pt_min_gev` become false. Drawn anew each epoch in training; without training each event has its own fixed draw.
-/// Needs the truth: a study of upper bounds, nothing that runs on bare hits.
+/// w = 1 for edges called true, else 0: a true edge stays true with probability `tpr`, a false one stays false with `tnr`; then edges
+/// whose source has pt below `pt_min_gev` become false. Drawn anew each epoch in training; without training each event has its own fixed
+/// draw. Needs the truth: a study of upper bounds, nothing that runs on bare hits.
 struct PerfectEdgeClassifier {
   struct Options {
     double tpr = 1;
     double tnr = 1;
     double pt_min_gev = 0;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(tpr, "", "probability that a true edge is called true"), DEW_OPTION(tnr, "", "probability that a false edge is called false"),
+      return hana::make_tuple(DEW_OPTION(tpr, "", "probability that a true edge is called true"),
+                              DEW_OPTION(tnr, "", "probability that a false edge is called false"),
                               DEW_OPTION(pt_min_gev, "GeV", "edges whose source has less pt are called false; 0: none"));
     }
     bool operator==(Options const&) const = default;
@@ -29,7 +30,8 @@ struct PerfectEdgeClassifier {
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event, Context const& context) const {
     auto const& o = options;
-    check(o.tpr >= 0 && o.tpr <= 1 && o.tnr >= 0 && o.tnr <= 1, ErrorKind::usage, "{}: expected tpr and tnr in [0, 1], got {} and {}", name, o.tpr, o.tnr);
+    check(o.tpr >= 0 && o.tpr <= 1 && o.tnr >= 0 && o.tnr <= 1, ErrorKind::usage, "{}: expected tpr and tnr in [0, 1], got {} and {}", name,
+          o.tpr, o.tnr);
     auto called = event[key::edge_truth];
     if (o.tpr < 1 || o.tnr < 1) {
       auto const draw = at::rand({called.size(0)}, context.generator(), at::TensorOptions(called.device()).dtype(at::kDouble));

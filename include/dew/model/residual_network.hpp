@@ -29,7 +29,8 @@ class ResidualNetwork : public torch::nn::Module {
  public:
   explicit ResidualNetwork(ResidualShape const& shape) : alpha_(shape.alpha) {
     check(shape.in > 0 && shape.hidden > 0 && shape.out > 0 && shape.depth > 0, ErrorKind::usage,
-          "a residual network needs widths and depth above 0, got {} -> {} -> {}, depth {}", shape.in, shape.hidden, shape.out, shape.depth);
+          "a residual network needs widths and depth above 0, got {} -> {} -> {}, depth {}", shape.in, shape.hidden, shape.out,
+          shape.depth);
     auto const linear = [&](std::int64_t in, std::int64_t out, double variance) {
       torch::nn::Linear made(torch::nn::LinearOptions(in, out).bias(shape.bias));
       at::NoGradGuard no_grad;

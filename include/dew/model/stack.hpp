@@ -21,20 +21,21 @@ constexpr auto names_of(StackKind) { return std::array{"prenorm", "skip1", "skip
 struct StackShape {
   StackKind kind = StackKind::prenorm;
   std::int64_t node = 1, edge = 1;
-  std::int64_t hidden = 0;    ///< of the layers' MLPs; 0: each MLP's own max(in, out)
-  int layers = 1;             ///< even for skip2
-  double alpha = 0.5;         ///< share of the residual; 0 leaves it out (not used by prenorm)
-  bool batch_norm = false;    ///< skip2: batch norm on each layer's inputs
-  bool add_input = false;     ///< skip_top: the residual is the input, not the first layer's output
+  std::int64_t hidden = 0;  ///< of the layers' MLPs; 0: each MLP's own max(in, out)
+  int layers = 1;           ///< even for skip2
+  double alpha = 0.5;       ///< share of the residual; 0 leaves it out (not used by prenorm)
+  bool batch_norm = false;  ///< skip2: batch norm on each layer's inputs
+  bool add_input = false;   ///< skip_top: the residual is the input, not the first layer's output
 };
 
 /// n layers on a graph: x [N, n], edge_index [2, E], e [E, m]. (x', e') below is what the layer's interaction network gives.
 ///
-/// - *prenorm*: with layer norms x̂, ê and the in-degree of a node: e ← e + MLP₃([x̂_t, x̂_s, ê]), x ← x + MLP₃([x̂, Σ e / √degree]). Trains fast and deep.
+/// - *prenorm*: with layer norms x̂, ê and the in-degree of a node: e ← e + MLP₃([x̂_t, x̂_s, ê]), x ← x + MLP₃([x̂, Σ e / √degree]).
+///   Trains fast and deep.
 /// - *skip1*: from the second layer on the inputs go through a ReLU; x ← √α·x + √(1 − α)·x', with x before the ReLU; e ← e'.
 /// - *skip_top*: the same, but the first layer has no residual and later ones add its raw output.
-/// - *skip2*: blocks of two layers; each layer has a norm for x and one for e, applied to its inputs before the ReLU (layer 0: no ReLU); the residual is the
-///   block's raw x, added after its second layer, e ← the second layer's output.
+/// - *skip2*: blocks of two layers; each layer has a norm for x and one for e, applied to its inputs before the ReLU (layer 0: no ReLU);
+///   the residual is the block's raw x, added after its second layer, e ← the second layer's output.
 ///
 /// The last three are those of arXiv:2312.03823. Time O(layers · E · h²), memory O(layers · E · h) for the backward pass.
 class Stack : public torch::nn::Module {
@@ -46,10 +47,13 @@ class Stack : public torch::nn::Module {
 
   explicit Stack(StackShape const& shape) : shape_(shape) {
     check(shape.layers > 0, ErrorKind::usage, "a stack needs at least one layer, got {}", shape.layers);
-    check(shape.kind != StackKind::skip2 || shape.layers % 2 == 0, ErrorKind::usage, "a skip2 stack needs an even number of layers, got {}", shape.layers);
+    check(shape.kind != StackKind::skip2 || shape.layers % 2 == 0, ErrorKind::usage, "a skip2 stack needs an even number of layers, got {}",
+          shape.layers);
     auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
-    InteractionShape const layer{.node_in = shape.node, .edge_in = shape.edge, .node_out = shape.node, .edge_out = shape.edge, .hidden = shape.hidden};
-    for (int i = 0; i < shape.layers; ++i) layers_.push_back(layers->register_module(std::to_string(i), std::make_shared<InteractionNetwork>(layer)));
+    InteractionShape const layer{
+        .node_in = shape.node, .edge_in = shape.edge, .node_out = shape.node, .edge_out = shape.edge, .hidden = shape.hidden};
+    for (int i = 0; i < shape.layers; ++i)
+      layers_.push_back(layers->register_module(std::to_string(i), std::make_shared<InteractionNetwork>(layer)));
     if (shape.kind == StackKind::prenorm) {
       make_norms(layer_norms_, [](std::int64_t width) { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})); });
     } else if (shape.kind == StackKind::skip2 && shape.batch_norm) {
@@ -81,10 +85,13 @@ class Stack : public torch::nn::Module {
     }
   }
 
-  static Tensor normalised(torch::nn::LayerNorm const& norm, Tensor const& x) { return at::layer_norm(x, {x.size(1)}, norm->weight, norm->bias); }
+  static Tensor normalised(torch::nn::LayerNorm const& norm, Tensor const& x) {
+    return at::layer_norm(x, {x.size(1)}, norm->weight, norm->bias);
+  }
   static Tensor normalised(torch::nn::BatchNorm1d const& norm, Tensor const& x) {
     bool const from_batch = norm->is_training() && x.size(0) > 1;  // one row has no variance
-    return at::batch_norm(x, norm->weight, norm->bias, norm->running_mean, norm->running_var, from_batch, norm->options.momentum().value_or(0.1), norm->options.eps(), false);
+    return at::batch_norm(x, norm->weight, norm->bias, norm->running_mean, norm->running_var, from_batch,
+                          norm->options.momentum().value_or(0.1), norm->options.eps(), false);
   }
   Tensor joined(Tensor const& residual, Tensor const& x) const {
     return shape_.alpha == 0 ? x : std::sqrt(shape_.alpha) * residual + std::sqrt(1 - shape_.alpha) * x;

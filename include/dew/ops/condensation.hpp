@@ -17,8 +17,8 @@ struct CondensationObjects {
   std::int64_t count() const { return alpha.size(0); }
 };
 
-/// Objects are the particles with a hit of interest; all of a particle's hits are its object's. charge [N] real, particle_id [N], of_interest [N] bool.
-/// Time O(N log N). No gradient.
+/// Objects are the particles with a hit of interest; all of a particle's hits are its object's. charge [N] real, particle_id [N],
+/// of_interest [N] bool. Time O(N log N). No gradient.
 inline CondensationObjects condensation_objects(Tensor const& charge, Tensor const& particle_id, Tensor const& of_interest) {
   at::NoGradGuard no_grad;
   auto const chosen = particle_id.index_select(0, of_interest.nonzero().squeeze(1));
@@ -42,11 +42,12 @@ inline Tensor attraction_sum(Tensor const& x, Tensor const& q, CondensationObjec
   return (q.index_select(0, hits) * q.index_select(0, centres) * difference.square().sum(1)).sum();
 }
 
-/// Σ_k Σ_{j ∈ hits, j ∉ k} q_j q_a(k) max(0, 1 − ‖x_j − x_a(k)‖), whose gradient is 0 where the distance is 0. x [N, d], q [N], hits [M] rows → scalar.
-/// The plain reference of `repulsion_sum` (ops/condensation_repulsion.hpp). Time O(M·K·d), memory O(M·K).
+/// Σ_k Σ_{j ∈ hits, j ∉ k} q_j q_a(k) max(0, 1 − ‖x_j − x_a(k)‖), whose gradient is 0 where the distance is 0. x [N, d], q [N], hits [M]
+/// rows → scalar. The plain reference of `repulsion_sum` (ops/condensation_repulsion.hpp). Time O(M·K·d), memory O(M·K).
 inline Tensor repulsion_sum_reference(Tensor const& x, Tensor const& q, CondensationObjects const& objects, Tensor const& hits) {
   auto const centres = x.index_select(0, objects.alpha);
-  auto const distance = at::cdist(x.index_select(0, hits), centres, 2.0, /*compute_mode: never by a matrix product, which is inexact near 0*/ 2);  // [M, K]
+  auto const distance =
+      at::cdist(x.index_select(0, hits), centres, 2.0, /*compute_mode: never by a matrix product, which is inexact near 0*/ 2);  // [M, K]
   auto const own = objects.object.index_select(0, hits).unsqueeze(1) == at::arange(objects.count(), hits.options());
   auto const weight = q.index_select(0, hits).unsqueeze(1) * q.index_select(0, objects.alpha);
   return (weight * at::relu(1 - distance)).masked_fill(own, 0).sum();

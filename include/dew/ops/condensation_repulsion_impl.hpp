@@ -20,7 +20,8 @@ struct RepulsionResult {
 };
 
 /// Tiles of `rows` hits against all objects, each by the plain reference and its own backward pass. Any device.
-inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient, std::int64_t rows = 2048) {
+inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits,
+                                       bool with_gradient, std::int64_t rows = 2048) {
   RepulsionResult out{at::zeros({}, x.options().dtype(at::kDouble)), {}, {}};
   if (with_gradient) out.grad_x = at::zeros_like(x), out.grad_q = at::zeros_like(q);
   for (std::int64_t begin = 0; begin < hits.size(0); begin += rows) {
@@ -28,7 +29,8 @@ inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor 
     at::AutoGradMode grad(with_gradient);
     // the rows that this tile needs, as leaves: its hits, then the objects' condensation hits
     auto const all = at::cat({tile, alpha});
-    auto const tile_x = x.detach().index_select(0, all).requires_grad_(with_gradient), tile_q = q.detach().index_select(0, all).requires_grad_(with_gradient);
+    auto const tile_x = x.detach().index_select(0, all).requires_grad_(with_gradient),
+               tile_q = q.detach().index_select(0, all).requires_grad_(with_gradient);
     CondensationObjects const objects{object.index_select(0, all), at::arange(tile.size(0), all.size(0), alpha.options())};
     auto const sum = repulsion_sum_reference(tile_x, tile_q, objects, at::arange(tile.size(0), tile.options()));
     if (with_gradient) {
@@ -48,13 +50,14 @@ template <class T>
 struct ObjectTiles {
   static constexpr std::int64_t lanes = 16;
   std::int64_t count, tiles, dim, axis = 0;
-  std::vector<std::int64_t> order;    // [tiles · lanes] number of the object; −1 behind the last
-  std::vector<std::int64_t> place;    // [count] where an object stands in `order`
-  std::vector<T> centre;              // [tiles][dim][lanes]
-  std::vector<T> charge;              // [tiles][lanes], 0 behind the last object
-  std::vector<T> low, high;           // [tiles] extent along `axis`
+  std::vector<std::int64_t> order;  // [tiles · lanes] number of the object; −1 behind the last
+  std::vector<std::int64_t> place;  // [count] where an object stands in `order`
+  std::vector<T> centre;            // [tiles][dim][lanes]
+  std::vector<T> charge;            // [tiles][lanes], 0 behind the last object
+  std::vector<T> low, high;         // [tiles] extent along `axis`
 
-  ObjectTiles(T const* x, T const* q, std::int64_t const* alpha, std::int64_t k, std::int64_t d) : count(k), tiles((k + lanes - 1) / lanes), dim(d) {
+  ObjectTiles(T const* x, T const* q, std::int64_t const* alpha, std::int64_t k, std::int64_t d)
+      : count(k), tiles((k + lanes - 1) / lanes), dim(d) {
     T widest = -1;
     for (std::int64_t c = 0; c < d; ++c) {
       auto [least, most] = std::pair{std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest()};
@@ -91,8 +94,8 @@ struct RepulsionChunk {
 };
 
 template <class T>
-void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits, std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q,
-                     RepulsionChunk& out) {
+void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits,
+                     std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q, RepulsionChunk& out) {
   constexpr auto lanes = ObjectTiles<T>::lanes;
   bool const with_gradient = grad_x != nullptr;
   auto const d = o.dim;
@@ -161,7 +164,8 @@ void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64
     out.sum += double(qj) * sum;
     if (with_gradient) {
       grad_q[j] += T(sum);
-      for (std::int64_t c = 0; c < d; ++c) grad_x[j * d + c] += T(std::accumulate(grad_hit.begin() + c * lanes, grad_hit.begin() + (c + 1) * lanes, 0.0));
+      for (std::int64_t c = 0; c < d; ++c)
+        grad_x[j * d + c] += T(std::accumulate(grad_hit.begin() + c * lanes, grad_hit.begin() + (c + 1) * lanes, 0.0));
       if ((m - begin) % 256 == 255) flush();
     }
   }
@@ -169,11 +173,14 @@ void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64
 }
 
 template <class T>
-RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient) {
+RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits,
+                                 bool with_gradient) {
   constexpr std::int64_t chunks = 16;  // fixed: the sums are the same for any number of threads
   RepulsionResult out;
   if (with_gradient) out.grad_x = at::zeros_like(x), out.grad_q = at::zeros_like(q);
-  auto const finite = [](T const* data, std::int64_t n) { return std::all_of(data, data + n, [](T value) { return std::isfinite(value); }); };
+  auto const finite = [](T const* data, std::int64_t n) {
+    return std::all_of(data, data + n, [](T value) { return std::isfinite(value); });
+  };
   if (!finite(x.const_data_ptr<T>(), x.numel()) || !finite(q.const_data_ptr<T>(), q.numel())) {
     out.sum = at::full({}, std::numeric_limits<double>::quiet_NaN(), x.options());
     if (with_gradient) out.grad_x.fill_(out.sum), out.grad_q.fill_(out.sum);
@@ -190,7 +197,8 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
   auto const* hits_data = hits.const_data_ptr<std::int64_t>();
   at::parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
     for (auto i = first; i < last; ++i)
-      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * i / chunks, m * (i + 1) / chunks, grad_x, grad_q, parts[std::size_t(i)]);
+      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * i / chunks, m * (i + 1) / chunks, grad_x, grad_q,
+                         parts[std::size_t(i)]);
   });
   double sum = 0;
   for (auto const& part : parts) sum += part.sum;
@@ -214,12 +222,16 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
   return out;
 }
 
-/// The CPU kernel. A coordinate or charge that is not finite makes everything not-a-number. Hits may not be named twice in `hits`: each writes its own row of the gradients.
-inline RepulsionResult repulsion_cpu(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits, bool with_gradient) {
+/// The CPU kernel. A coordinate or charge that is not finite makes everything not-a-number. Hits may not be named twice in `hits`: each
+/// writes its own row of the gradients.
+inline RepulsionResult repulsion_cpu(Tensor const& x, Tensor const& q, Tensor const& object, Tensor const& alpha, Tensor const& hits,
+                                     bool with_gradient) {
   auto const run = [&](auto type) {
-    return repulsion_cpu_of<decltype(type)>(x.contiguous(), q.contiguous(), object.contiguous(), alpha.contiguous(), hits.contiguous(), with_gradient);
+    return repulsion_cpu_of<decltype(type)>(x.contiguous(), q.contiguous(), object.contiguous(), alpha.contiguous(), hits.contiguous(),
+                                            with_gradient);
   };
-  check(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble, "repulsion_sum: expected float or double, got {}", at::toString(x.scalar_type()));
+  check(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble, "repulsion_sum: expected float or double, got {}",
+        at::toString(x.scalar_type()));
   return x.scalar_type() == at::kFloat ? run(float{}) : run(double{});
 }
 

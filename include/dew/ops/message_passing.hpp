@@ -14,16 +14,19 @@ namespace detail {
 inline void check_edge_linear(Tensor const& x, Tensor const& first, Tensor const& second, at::TensorList edges, Tensor const& weight) {
   std::int64_t in = 2 * x.size(1);
   for (auto const& e : edges) {
-    check(e.dim() == 2 && e.size(0) == first.size(0), "edge_linear: expected edge operands of {} rows, got {}", first.size(0), shape_text(e));
+    check(e.dim() == 2 && e.size(0) == first.size(0), "edge_linear: expected edge operands of {} rows, got {}", first.size(0),
+          shape_text(e));
     in += e.size(1);
   }
-  check(first.sizes() == second.sizes() && weight.size(1) == in, "edge_linear: expected a weight of {} columns and equally many first and second rows, got {}, {} and {}", in,
-        shape_text(weight), shape_text(first), shape_text(second));
+  check(first.sizes() == second.sizes() && weight.size(1) == in,
+        "edge_linear: expected a weight of {} columns and equally many first and second rows, got {}, {} and {}", in, shape_text(weight),
+        shape_text(first), shape_text(second));
 }
 }  // namespace detail
 
 /// Linear([x[first], x[second], e₁, e₂, …]), concatenated: the plain reference of `edge_linear`. Memory O(E · columns of `weight`).
-inline Tensor edge_linear_reference(Tensor const& x, Tensor const& first, Tensor const& second, at::TensorList edges, Tensor const& weight, Tensor const& bias) {
+inline Tensor edge_linear_reference(Tensor const& x, Tensor const& first, Tensor const& second, at::TensorList edges, Tensor const& weight,
+                                    Tensor const& bias) {
   detail::check_edge_linear(x, first, second, edges, weight);
   std::vector<Tensor> operands{x.index_select(0, first), x.index_select(0, second)};
   operands.insert(operands.end(), edges.begin(), edges.end());
@@ -33,7 +36,8 @@ inline Tensor edge_linear_reference(Tensor const& x, Tensor const& first, Tensor
 /// The same value and gradients, split by operand: W₁x and W₂x are multiplied once a node and then gathered, W₃e is added: [E, h].
 /// x [N, n]; first, second [E] rows of x; edges: any number of [E, e_i]; weight [h, 2n + Σ e_i]; bias [h] or undefined.
 /// Saves the product with 2n columns an edge and the [E, 2n + Σ e_i] operand. The result is a fresh temporary.
-inline Tensor edge_linear(Tensor const& x, Tensor const& first, Tensor const& second, at::TensorList edges, Tensor const& weight, Tensor const& bias) {
+inline Tensor edge_linear(Tensor const& x, Tensor const& first, Tensor const& second, at::TensorList edges, Tensor const& weight,
+                          Tensor const& bias) {
   detail::check_edge_linear(x, first, second, edges, weight);
   auto const n = x.size(1);
   auto at_first = at::linear(x, weight.narrow(1, 0, n), bias);  // [N, h]

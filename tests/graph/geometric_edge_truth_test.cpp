@@ -64,7 +64,7 @@ TEST_CASE("of doubled transitions only those from the outermost barrel layer sta
   CHECK(at::equal(y, bools({true, false, true, false, true, false, false})));
 }
 
-TEST_CASE("unknown hits and noise have no true edge; no edge, no truth") {
+TEST_CASE("unknown hits and noise have no true edge - no edge, no truth") {
   auto const y = GeometricEdgeTruth{}(edges({0, 2}, {1, 3}, {-1, -1, 0, 0}, {7, 8, 7, 8}))[key::edge_truth];
   CHECK_FALSE(y.any().item<bool>());
   auto const none = Record{key::edge_index = at::empty({2, 0}, at::kLong), key::particle_id = at::empty({0}, at::kLong),

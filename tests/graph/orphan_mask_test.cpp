@@ -20,7 +20,7 @@ TEST_CASE("hits without edges are dropped, by score where there is one") {
   CHECK(at::equal(OrphanMask{{.score_min = 0.4}}(event), mask({1, 1, 0, 1, 0})));   // no scores: all edges
 }
 
-TEST_CASE("no edge, no hit that stays; no hit, no mask") {
+TEST_CASE("no edge, no hit that stays - no hit, no mask") {
   auto const none = at::empty({2, 0}, at::kLong);
   CHECK(at::equal(OrphanMask{}(Record{key::position = at::zeros({2, 3}), key::edge_index = none}), mask({0, 0})));
   CHECK(OrphanMask{}(Record{key::position = at::zeros({0, 3}), key::edge_index = none}).size(0) == 0);

@@ -96,7 +96,7 @@ TEST_CASE("the oracle of edge figures rejects wrong ones") {
   CHECK_FALSE(agree(by_definition(random_scores(4, 200)), good));
 }
 
-TEST_CASE("reference values") {
+TEST_CASE("reference values of edge metrics") {
   auto const file = test::golden("edge_metrics");
   if (!file) return;
   auto const expected = nlohmann::json::parse(file->metadata.at("expected"));
@@ -148,7 +148,7 @@ TEST_CASE("one kind of edges alone, and no edge: undefined") {
   CHECK_THROWS_AS(edge_figures(at::zeros({2}), at::ones({3}, at::kBool)), Error);
 }
 
-TEST_CASE("edges above a pt cut by either end, strictly; edges with an unknown end are left out") {
+TEST_CASE("edges above a pt cut by either end, strictly - edges with an unknown end are left out") {
   auto const event = Record{
       key::edge_score = at::tensor({0.9, 0.8, 0.3, 0.2, 0.6}, at::kDouble), key::edge_truth = at::tensor({1, 0, 1, 0, 0}, at::kLong) > 0,
       key::edge_index = at::tensor({0, 1, 2, 2, 3, 1, 2, 3, 3, 0}, at::kLong).reshape({2, 5}),

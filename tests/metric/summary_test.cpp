@@ -20,7 +20,7 @@ Summary three_events() {
 }
 }  // namespace
 
-TEST_CASE("means are over events with a defined value; errors are the sample deviation over the root of their number") {
+TEST_CASE("means are over events with a defined value - errors are the sample deviation over the root of their number") {
   auto const s = three_events();
   CHECK(s.mean("tracking.pt0.9.double_majority") == doctest::Approx(0.7));
   CHECK(s.error("tracking.pt0.9.double_majority") == doctest::Approx(0.2 / std::sqrt(3.0)));
@@ -71,7 +71,7 @@ TEST_CASE("columns of different kinds stand in different blocks") {
         "  b                            5.0000\n");
 }
 
-TEST_CASE("JSON is one flat object; undefined is null") {
+TEST_CASE("JSON is one flat object - undefined is null") {
   auto const json = three_events().json();
   CHECK(json["tracking.pt0.9.double_majority"].get<double>() == doctest::Approx(0.7));
   CHECK(json["tracking.pt0.9.double_majority.error"].get<double>() == doctest::Approx(0.11547).epsilon(1e-4));

@@ -72,7 +72,7 @@ TEST_CASE("the oracle of tracking metrics rejects wrong figures") {
   CHECK_FALSE(are_figures(tracking_by_definition(other, {}), figures));
 }
 
-TEST_CASE("reference values") {
+TEST_CASE("reference values of tracking metrics") {
   auto const file = test::golden("tracking_metrics");
   if (!file) return;
   auto const& t = file->tensors;
@@ -115,7 +115,7 @@ TEST_CASE("thresholds are strict, and g = 1 is needed for perfect") {
   CHECK(figure(simple({-1, -1, -1}, {1, 1, 1}), "tracks") == 0);
 }
 
-TEST_CASE("unknown hits are left out; dropped hits count against their track") {
+TEST_CASE("unknown hits are left out - dropped hits count against their track") {
   CHECK(figure(simple({0, 0, 0, 0, 0}, {1, 1, 1, -1, -1}), "perfect") == 1);
   CHECK(figure(simple({0, 0, 0, 1, 1}, {1, 1, -1, -1, -1}), "tracks") == 0);  // two known hits are no track
   auto dropped = simple({0, 0, 0}, {1, 1, 1});
@@ -139,7 +139,7 @@ TEST_CASE("nothing there: undefined, not zero") {
   CHECK(figure(simple({0}, {1}), "perfect") == 0);
 }
 
-TEST_CASE("a pt of 0.9 in float is at the cut 0.9; eta 4 is outside") {
+TEST_CASE("a pt of 0.9 in float is at the cut 0.9 - eta 4 is outside") {
   auto event = simple({0, 0, 0}, {1, 1, 1});
   event.truth_pt[0] = 0.9;
   CHECK(under(TrackingMetrics{}(event.record(at::kFloat)), "pt0.9.").at("tracks") == 1);
@@ -150,7 +150,7 @@ TEST_CASE("a pt of 0.9 in float is at the cut 0.9; eta 4 is outside") {
   CHECK(under(TrackingMetrics{}(event.record()), "eta_3_4.").at("tracks") == 1);
 }
 
-TEST_CASE("options name cuts and bins; a particle without a row throws") {
+TEST_CASE("options name cuts and bins - a particle without a row throws") {
   TrackingMetrics const few{{.pt_cuts_gev = {1}, .pt_bins_gev = {}, .eta_bins = {}}};
   auto const figures = few(tracking_event(1).record());
   CHECK(figures.size() == 8);

@@ -129,7 +129,7 @@ TEST_CASE("the same bits with one thread and with two") {
   CHECK(at::equal(one.features, two.features));
 }
 
-TEST_CASE("edges are sorted by source and target; reverses follow in the same order with three signs changed") {
+TEST_CASE("edges are sorted by source and target - reverses follow in the same order with three signs changed") {
   auto const hits = pixel_hits(600, 5);
   auto const edges = geometric_edges(hits.position, hits.layer, pixel_pairs(), {}, true);
   auto const e = edges.edge_index.size(1) / 2;

@@ -20,8 +20,8 @@ namespace dew {
 ///
 /// Figures: `pt0.9.double_majority`, `….perfect`, `….lhc`, `….fake_double_majority`, `….fake_perfect`, `….fake_lhc`, `….particles`,
 /// `….tracks` for each pt cut; the same under `pt_0.5_0.9.` for each bin [0.5, 0.9) of pt, and under `eta_0_1.` for each bin of |η| (pt ≥
-/// pt_min_gev). O(N log N). A particle that is split into two tracks of more than half of its hits cannot be: double majority counts no
-/// particle twice.
+/// pt_min_gev). O(N log N). No particle is found twice: two tracks cannot both hold more
+/// than half of its hits.
 struct TrackingMetrics {
   struct Options {
     std::vector<double> pt_cuts_gev = {0, 0.5, 0.9, 1.5};

@@ -238,24 +238,29 @@ TEST_CASE("each option does what it says") {
               std::pow(smeared.hits.z[i] - smeared.truth.z[i], 2);
   CHECK(square / double(smeared.hits.id.size()) == doctest::Approx(2 * 0.2 * 0.2).epsilon(0.1));
 
-  // scattering: how far the slope turns between vertex and last hit
+  // scattering: how far the direction turns between vertex and hit, in theta and in phi, where no field turns it
   auto const turned = [](SimulatedEvent const& e) {
-    double sum = 0, n = 0;
+    std::array<double, 2> sum{};
     std::map<std::int64_t, std::size_t> row;
     for (std::size_t p = 0; p < e.particles.id.size(); ++p) row[e.particles.id[p]] = p;
     for (std::size_t i = 0; i < e.hits.id.size(); ++i) {
       auto const p = row.at(e.truth.particle[i]);
-      double const before = std::atan2(std::hypot(e.particles.px[p], e.particles.py[p]), e.particles.pz[p]),
-                   after = std::atan2(std::hypot(e.truth.px[i], e.truth.py[i]), e.truth.pz[i]);
-      sum += std::pow(after - before, 2), n += 1;
+      double const pt = std::hypot(e.particles.px[p], e.particles.py[p]), theta = std::atan2(pt, e.particles.pz[p]);
+      double const dtheta = std::atan2(std::hypot(e.truth.px[i], e.truth.py[i]), e.truth.pz[i]) - theta;
+      double const dphi =
+          std::remainder(std::atan2(e.truth.py[i], e.truth.px[i]) - std::atan2(e.particles.py[p], e.particles.px[p]), 2 * std::numbers::pi);
+      sum[0] += dtheta * dtheta, sum[1] += std::pow(dphi * std::sin(theta), 2);
     }
-    return std::sqrt(sum / n);
+    return std::array{std::sqrt(sum[0] / double(e.hits.id.size())), std::sqrt(sum[1] / double(e.hits.id.size()))};
   };
-  CHECK(turned(base.simulate(1)) < 1e-5);
-  double const thin = turned(changed([](auto& o) { o.layer_x0 = 0.02; }).simulate(1)),
-               thick = turned(changed([](auto& o) { o.layer_x0 = 0.08; }).simulate(1));
-  CHECK((thin > 3e-4 && thin < 1e-2));
-  CHECK(thick == doctest::Approx(2 * thin).epsilon(0.3));
+  auto const with_x0 = [&](double x0) { return turned(changed([&](auto& o) { o.field_t = 0, o.layer_x0 = x0; }).simulate(1)); };
+  auto const none = with_x0(0), thin = with_x0(0.02), thick = with_x0(0.08);
+  for (std::size_t angle : {0, 1}) {
+    CHECK(none[angle] < 1e-5);
+    CHECK((thin[angle] > 3e-4 && thin[angle] < 1e-2));
+    CHECK(thick[angle] == doctest::Approx(2 * thin[angle]).epsilon(0.3));
+  }
+  CHECK(thin[0] == doctest::Approx(thin[1]).epsilon(0.2));  // as strong in both directions
 
   // a straight track: hits of a particle on one line through the vertex
   auto const straight = changed([](auto& o) { o.field_t = 0; }).simulate(1);

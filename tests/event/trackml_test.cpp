@@ -103,6 +103,8 @@ TEST_CASE("plain and gzip'ed events, and columns in another order, are the same 
             "-50,9\n");
   CHECK(equal(files.source().labelled(7), plain));
   CHECK(files.source().ids() == std::vector<std::int64_t>{7});
+  files.put("hits.csv", "hit_id,x,y,z,volume_id,layer_id\n3,32,1,-10,8,2\n");  // of both, the plain file is read
+  CHECK(files.source().hits(7).rows(Hits{}) == 1);
 }
 
 TEST_CASE("ids are the events whose hits are there") {

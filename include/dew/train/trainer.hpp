@@ -17,10 +17,10 @@ namespace dew {
 
 /// How a plan is carried out.
 struct TrainerSettings {
-  std::vector<std::int64_t> train, validate;      ///< event numbers
+  std::vector<std::int64_t> train{}, validate{};  ///< event numbers
   double minutes = 0;                             ///< budget of the whole plan, shared between its parts; 0: epochs decide
   double cache_gb = 4;                            ///< memory for events behind frozen stages
-  std::filesystem::path graph_cache;              ///< folder for built graphs; empty: none
+  std::filesystem::path graph_cache{};            ///< folder for built graphs; empty: none
   Clock clock = steady_clock();
   std::function<bool()> stop = [] { return false; };  ///< asked at each step; true: save and return
   int threads = 1;                                ///< told to callbacks

@@ -17,13 +17,13 @@ namespace dew {
 
 /// The options that every program has, at the top of its configuration file.
 struct AppOptions {
-  std::string train, validate;
+  std::string train = {}, validate = {};
   double minutes = 0;
   int epochs = 0;
   std::int64_t seed = 1;
   std::string device = "cpu";
   int threads = 0;
-  std::string cache;
+  std::string cache = {};
   double cache_gb = 4;
 
   using Options = AppOptions;
@@ -159,6 +159,7 @@ class App {
     list->add_option("--config", flags.config, "show the values of a TOML file");
     simulate->add_option("--out", flags.out, "folder to write")->required();
     simulate->add_option("--select", flags.select, "event numbers, such as 1-20")->required();
+    simulate->add_flag("--force", flags.force, "overwrite events that are there");
     simulate->add_flag("--quiet", flags.quiet, "no progress");
     simulate->add_option_function<std::string>("--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); }, "particles an event");
     for (auto const& e : simulation.entries()) option_flag(simulate, flags, e);
@@ -182,7 +183,8 @@ class App {
     }
     if (train->parsed()) {
       if (!flags.resume.empty()) {
-        check(flags.set.empty() && flags.out.empty() && flags.config.empty() && flags.init.empty(), ErrorKind::usage, "--resume takes everything from the run folder; it goes with no other option than --quiet");
+        auto const elsewhere = [](auto const& option) { return option.first == "device" || option.first == "threads"; };
+        check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(), ErrorKind::usage, "--resume takes everything from the run folder; it goes with no other flag than --device, --threads and --quiet");
         flags.out = flags.resume;
         check(RunFolder(flags.out).exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
         flags.config = RunFolder(flags.out).config().string();
@@ -208,6 +210,7 @@ class App {
     check(!flags.out.empty(), ErrorKind::usage, "train needs --out RUN, the run folder to write (or --resume RUN)");
     if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
     else {
+    check(options_struct().minutes <= 0 || options_struct().epochs <= 0, ErrorKind::usage, "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
     RunFolder const folder(flags.out);
     if (!flags.resume.empty() && folder.finished()) { fmt::print("{}: is finished already\n", flags.out); return 0; }
     resolve_events();
@@ -301,7 +304,7 @@ class App {
       }
       std::string text = "hit_id,track_id\n";
       std::int64_t most = -1;
-      for (auto hit : source_.all_hit_ids(id)) {
+      for (auto hit : every_hit(id, hit_id)) {
         auto const at = track_of.find(hit);
         auto const track = at == track_of.end() ? -1 : at->second;
         most = std::max(most, track);
@@ -317,6 +320,10 @@ class App {
 
   int do_simulate(SimulatedDetector const& detector, Flags const& flags) {
     auto const ids = parse_ranges(flags.select);
+    for (auto id : ids) {
+      auto const file = std::filesystem::path(flags.out) / fmt::format("event{:09}-hits.csv", id);
+      check(flags.force || !std::filesystem::exists(file), ErrorKind::usage, "{}: is there already; take another --out or --select, or --force", file.string());
+    }
     std::filesystem::create_directories(flags.out);
     each_event(ids, "simulating", flags.quiet, [&](std::int64_t id) { detector.write(flags.out, id); });
     fmt::print("{} events in {}\n", ids.size(), flags.out);
@@ -361,6 +368,11 @@ class App {
     check(!ids.empty(), ErrorKind::input, "the source has no events");
     return ids;
   }
+  /// All hits of an event, those that the pipeline does not see too.
+  std::vector<std::int64_t> every_hit(std::int64_t id, Tensor const& seen) const {
+    if constexpr (requires { source_.all_hit_ids(id); }) return source_.all_hit_ids(id);
+    else return {seen.const_data_ptr<std::int64_t>(), seen.const_data_ptr<std::int64_t>() + seen.numel()};
+  }
   std::vector<std::int64_t> selected(Flags const& flags) const { return flags.select.empty() ? all_ids() : parse_ranges(flags.select); }
 
   template <class F> void each_event(std::vector<std::int64_t> const& ids, char const* what, bool quiet, F&& f) {
@@ -394,7 +406,7 @@ class App {
     }
     OptionSet source;
     add_options(source, std::string(Source::name), source_);
-    for (auto const& e : source.entries()) text += e.path + "=" + e.get();
+    for (auto const& e : source.entries()) if (e.path != events_path()) text += e.path + "=" + e.get();
     return nlohmann::ordered_json{{"program", name_}, {"version", std::string(version)}, {"model_and_options", hash_name(text)}}.dump() + "\n";
   }
 

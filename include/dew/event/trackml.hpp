@@ -34,7 +34,7 @@ constexpr auto names_of(TrackMlDetector) { return std::array{"pixels", "full"}; 
 /// About 10 ms for 15,000 hits with their truth, 60 ms for 100,000.
 struct TrackMl {
   struct Options {
-    std::string events;
+    std::string events = {};
     TrackMlDetector detector = TrackMlDetector::pixels;
     DistinctLayers reconstructable = DistinctLayers::volume_and_layer;
     static constexpr auto describe() {

@@ -56,6 +56,13 @@ struct GeometricGraph {
   }
 
   /// The stage that writes the edges' truth where it is known.
+  /// Tells graphs of different geometries apart in a cache.
+  std::string cache_text() const {
+    std::string text;
+    for (auto const& pair : geometry.pairs()) text += fmt::format("{}-{} {} {};", pair.inner, pair.outer, pair.crossing_r_mm, pair.crossing_z_mm);
+    return text;
+  }
+
   auto truth() const { return GeometricEdgeTruth{{.relabel = options.relabel}, geometry}; }
 
   bool operator==(GeometricGraph const&) const = default;

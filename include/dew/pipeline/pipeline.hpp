@@ -119,7 +119,7 @@ class Pipeline {
     if constexpr (!dew::Stage<T>) { this_is_no_stage_it_needs_a_name_Reads_and_a_const_call_with_what_it_reads<T> sentence; (void)sentence; }
   }
   template <class T> static constexpr void demand_unique() {
-    if constexpr (((S::name == T::name) + ...) > 1) { two_stages_have_this_name_so_give_one_another_with_named<T> sentence; (void)sentence; }
+    if constexpr (((S::name == T::name) + ... + 0) > 1) { two_stages_have_this_name_so_give_one_another_with_named<T> sentence; (void)sentence; }
   }
 };
 

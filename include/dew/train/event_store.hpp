@@ -51,12 +51,31 @@ class EventStore {
 
   explicit EventStore(Source const& source, std::filesystem::path cache_folder = {}) : source_(source), folder_(std::move(cache_folder)) {}
 
-  /// One event with its truth behind the first n ≤ `fixed` stages, on the CPU. Safe to call from several threads.
+  /// What the options of source and first n stages say, as text: with an event's content it names the cached graph. A stage that holds more than
+  /// options says it in `std::string cache_text() const`.
+  std::string options_text(Trained<P> const& trained, std::size_t n) const {
+    auto source = source_;
+    auto pipeline = trained.pipeline;
+    OptionSet source_options, options;
+    add_options(source_options, std::string(Source::name), source);
+    add_options(options, pipeline);
+    auto text = fmt::format("dew {}\n", version);
+    for (auto const& e : source_options.entries()) if (!e.path.ends_with(".events")) text += e.path + "=" + e.get() + "\n";
+    for (std::size_t i = 0; i < n; ++i) {
+      text += std::string(P::names[i]) + "\n";
+      for (auto const& e : options.entries()) if (e.path.starts_with(std::string(P::names[i]) + ".")) text += e.path + "=" + e.get() + "\n";
+    }
+    std::size_t i = 0;
+    pipeline.for_each([&](auto const& stage) { if constexpr (requires { stage.cache_text(); }) { if (i < n) text += stage.cache_text() + "\n"; } ++i; });
+    return text;
+  }
+
+  /// One event with its truth behind the first n ≤ `fixed` stages, on the CPU; `text` is `options_text(trained, n)`. Safe to call from several threads.
   template <std::size_t n>
-  Behind<n> load(Trained<P> const& trained, std::int64_t id) const {
+  Behind<n> load(Trained<P> const& trained, std::int64_t id, std::string const& text) const {
     static_assert(n <= fixed);
     at::NoGradGuard no_grad;
-    auto const file = folder_.empty() || n == 0 ? std::filesystem::path() : folder_ / (cache_name(trained, id, n) + ".safetensors");
+    auto const file = folder_.empty() || n == 0 || !has_fingerprint ? std::filesystem::path() : folder_ / (cache_name(id, text) + ".safetensors");
     if (!file.empty() && std::filesystem::exists(file)) {
       try { return load_record<Behind<n>>(file); } catch (Error const&) {}  // a broken file is made again
     }
@@ -72,19 +91,10 @@ class EventStore {
   Source const& source() const { return source_; }
 
  private:
-  std::string cache_name(Trained<P> const& trained, std::int64_t id, std::size_t stages) const {
-    auto source = source_;
-    auto pipeline = trained.pipeline;
-    OptionSet source_options, options;
-    add_options(source_options, std::string(Source::name), source);
-    add_options(options, pipeline);
-    auto text = fmt::format("dew {} {:016x}\n", version, source_.fingerprint(id, true));
-    for (auto const& e : source_options.entries()) if (!e.path.ends_with(".events")) text += e.path + "=" + e.get() + "\n";
-    for (std::size_t i = 0; i < stages; ++i) {
-      text += std::string(P::names[i]) + "\n";
-      for (auto const& e : options.entries()) if (e.path.starts_with(std::string(P::names[i]) + ".")) text += e.path + "=" + e.get() + "\n";
-    }
-    return hash_name(text);
+  static constexpr bool has_fingerprint = requires(Source const& s) { s.fingerprint(0, true); };
+  std::string cache_name(std::int64_t id, std::string const& text) const {
+    if constexpr (has_fingerprint) return hash_name(text + fmt::format("{:016x}", source_.fingerprint(id, true)));
+    else return hash_name(text + fmt::format("event {}", id));
   }
 
   Source const& source_;
@@ -106,14 +116,14 @@ class FrozenEvents {
   using Kept = decltype(behind(std::declval<Trained<P> const&>(), std::declval<Base const&>(), 0));
 
  public:
-  FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes) : store_(store), trained_(trained), budget_(budget_bytes) {}
+  FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes) : store_(store), trained_(trained), text_(store.options_text(trained, base)), budget_(budget_bytes) {}
   ~FrozenEvents() { if (ahead_.valid()) ahead_.wait(); }
 
   /// The event `id`; `next` (if ≥ 0) is prepared meanwhile when it is not kept yet.
   Kept get(std::int64_t id, std::int64_t next = -1) {
     auto at = kept_.find(id);
     if (at == kept_.end()) {
-      auto record = behind(trained_, ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id), id);
+      auto record = behind(trained_, ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id, text_), id);
       prepare(next);
       auto const bytes = record.bytes();
       if (held_ + bytes > budget_) return record;
@@ -131,11 +141,12 @@ class FrozenEvents {
     ahead_ = std::async(std::launch::async, [this, id] {
       at::NoGradGuard no_grad;
       detail::become_worker();
-      return store_.template load<base>(trained_, id);
+      return store_.template load<base>(trained_, id, text_);
     });
   }
   EventStore<P, Source> const& store_;
   Trained<P> const& trained_;
+  std::string text_;
   std::size_t budget_, held_ = 0;
   std::unordered_map<std::int64_t, Kept> kept_;
   std::future<Base> ahead_;

@@ -37,7 +37,7 @@ struct FitOptions {
         DEW_OPTION(optimiser, "", "optimiser"), DEW_OPTION(learning_rate, "", "largest learning rate"), DEW_OPTION(weight_decay, "", "weight decay (decoupled for adamw)"),
         DEW_OPTION(momentum, "", "momentum, for sgd alone"), DEW_OPTION(schedule, "", "how the learning rate falls"), DEW_OPTION(warmup_steps, "steps", "steps over which the learning rate rises; 0 for none"),
         DEW_OPTION(final_rate, "", "learning rate at the end, relative to the largest"), DEW_OPTION(events_per_step, "", "events whose gradients are averaged for a step"),
-        DEW_OPTION(clip_norm, "", "largest norm of the gradient; 0 clips nothing"), DEW_OPTION(patience, "epochs", "stop after so many epochs without a better validation loss; 0 never"),
+        DEW_OPTION(clip_norm, "", "largest norm of the gradient; 0 clips nothing"), DEW_OPTION(patience, "", "stop after so many validations without a better loss; 0 never"),
         DEW_OPTION(keep_best, "", "end with the weights of the best validation loss instead of the last ones"), DEW_OPTION(validate_every, "epochs", "epochs between validations; the last epoch always; 0 never"),
         DEW_OPTION(validation_events, "", "at most so many of the validation events while training; 0 for all"));
   }
@@ -83,7 +83,7 @@ auto fit(L loss, FitOptions options = {}) { return fit<ByName<name>...>(std::mov
 
 /// Which figure a scan looks at, and in which direction.
 struct Goal {
-  std::string metric;
+  std::string metric = {};
   bool maximise = true;
   double share = 0.05;
 

@@ -116,6 +116,7 @@ class Trainer {
   std::size_t budget() const { return std::size_t(settings_.cache_gb * 1e9); }
   void next_part(std::size_t part) {
     auto tuned = std::move(state_.tuned);
+    best_.clear();
     state_ = {};
     state_.part = part + 1;
     state_.tuned = std::move(tuned);
@@ -295,7 +296,6 @@ class Trainer {
     at::NoGradGuard no_grad;
     Summary summary;
     double loss = 0;
-    Figures terms;
     auto ids = settings_.validate;
     if (f.options.validation_events > 0 && std::size_t(f.options.validation_events) < ids.size()) ids.resize(std::size_t(f.options.validation_events));
     for (std::size_t i = 0; i < ids.size(); ++i) {

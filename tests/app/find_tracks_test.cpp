@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSL-1.0
+// The program as users meet it: commands, files, exit statuses and messages, with a small pipeline on small simulated events.
+#include <unistd.h>
+
+#include <fstream>
+
+#include "dew/app/app.hpp"
+#include "dew/cluster/connected_components.hpp"
+#include "dew/graph/geometric_graph.hpp"
+#include "dew/loss/edge_losses.hpp"
+#include "dew/metric/edge_metrics.hpp"
+#include "dew/metric/tracking_metrics.hpp"
+#include "dew/model/edge_classifier.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace dew;
+using dew::test::TempDir;
+namespace fs = std::filesystem;
+
+namespace {
+struct Result {
+  int status;
+  std::string out, err;
+};
+
+/// Runs the program in this process, with its two output streams in files.
+Result program(std::vector<std::string> arguments) {
+  TempDir const folder;
+  auto const out = folder.path() / "out", err = folder.path() / "err";
+  std::fflush(stdout), std::fflush(stderr);
+  int const old_out = dup(1), old_err = dup(2);
+  auto* o = std::freopen(out.c_str(), "w", stdout);
+  auto* e = std::freopen(err.c_str(), "w", stderr);
+  REQUIRE((o && e));
+  std::vector<char const*> argv{"tiny"};
+  for (auto const& a : arguments) argv.push_back(a.c_str());
+  int const status = App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
+                         .events(TrackMl{})
+                         .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}), scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
+                         .evaluate(EdgeMetrics{}, TrackingMetrics{})
+                         .run(int(argv.size()), argv.data());
+  std::fflush(stdout), std::fflush(stderr);
+  dup2(old_out, 1), dup2(old_err, 2);
+  close(old_out), close(old_err);
+  return {status, read_file(out), read_file(err)};
+}
+
+/// Three small events, made once for all tests of this process.
+std::string events() {
+  static TempDir const folder;
+  static bool const made = program({"simulate", "--out", folder.path().string(), "--select", "1-3", "--particles", "60", "--quiet"}).status == 0;
+  REQUIRE(made);
+  return folder.path().string();
+}
+std::vector<std::string> train_arguments(fs::path const& run) {
+  return {"train", "--events", events(), "--train", "1-2", "--validate", "3", "--out", run.string(), "--quiet", "--threads", "1"};
+}
+void with(std::vector<std::string>& a, std::vector<std::string> const& more) { a.insert(a.end(), more.begin(), more.end()); }
+}  // namespace
+
+TEST_CASE("train writes a run folder that evaluate and run need nothing beside") {
+  TempDir const folder;
+  auto const run = folder.path() / "run";
+  auto const trained = program(train_arguments(run));
+  CHECK(trained.err == "");
+  REQUIRE(trained.status == 0);
+  CHECK(trained.out.find("double majority") != std::string::npos);
+  for (auto file : {"config.toml", "model.safetensors", "log.jsonl", "metrics.json"}) CHECK(fs::exists(run / file));
+  CHECK(!fs::exists(run / "checkpoint.safetensors"));
+  auto const json = nlohmann::json::parse(read_file(run / "metrics.json"));
+  for (auto key : {"tracking.pt0.9.double_majority", "tracking.pt0.9.fake_double_majority", "edges.auc", "events", "version", "seed"}) CHECK(json.contains(key));
+  CHECK(read_file(run / "model.safetensors").find(folder.path().string()) == std::string::npos);
+
+  auto const file = folder.path() / "score.json";
+  auto const evaluated = program({"evaluate", "--run", run.string(), "--events", events(), "--select", "3", "--json", file.string(), "--quiet", "--threads", "1"});
+  REQUIRE(evaluated.status == 0);
+  CHECK(nlohmann::json::parse(read_file(file)).at("edges.auc") == json.at("edges.auc"));
+
+  // hits alone are enough to run
+  auto const bare = folder.path() / "bare";
+  fs::create_directories(bare);
+  fs::copy(fs::path(events()) / "event000000003-hits.csv", bare);
+  auto const out = folder.path() / "tracks";
+  std::vector<std::string> const command{"run", "--run", run.string(), "--events", bare.string(), "--out", out.string(), "--quiet", "--threads", "1"};
+  REQUIRE(program(command).status == 0);
+  auto const tracks = read_csv(out / "event000000003-tracks.csv", {{"hit_id", CsvColumn::Type::integer}, {"track_id", CsvColumn::Type::integer}});
+  CHECK(tracks.integers("hit_id") == TrackMl{{.events = bare.string()}}.all_hit_ids(3));
+
+  // finished events are kept; another pipeline's folder is refused
+  auto const before = fs::last_write_time(out / "event000000003-tracks.csv");
+  auto const again = program(command);
+  CHECK(again.status == 0);
+  CHECK(again.out.find("were there already") != std::string::npos);
+  CHECK(fs::last_write_time(out / "event000000003-tracks.csv") == before);
+  auto other = command;
+  with(other, {"--connected_components.score_min", "0.9"});
+  CHECK(program(other).status == 2);
+  with(other, {"--force"});
+  CHECK(program(other).status == 0);
+}
+
+TEST_CASE("equal seeds give the same bytes, another seed others") {
+  TempDir const folder;
+  auto const model = [&](std::string const& name, std::vector<std::string> const& more) {
+    auto a = train_arguments(folder.path() / name);
+    with(a, more);
+    REQUIRE(program(a).status == 0);
+    return read_file(folder.path() / name / "model.safetensors");
+  };
+  auto const a = model("a", {});
+  CHECK(a == model("b", {}));
+  CHECK(a != model("c", {"--seed", "2"}));
+}
+
+TEST_CASE("an --out that holds something else is refused, and --force overwrites it") {
+  TempDir const folder;
+  auto const run = folder.path() / "run";
+  fs::create_directories(run);
+  write_file_atomically(run / "thesis.tex", "mine");
+  auto a = train_arguments(run);
+  auto const refused = program(a);
+  CHECK(refused.status == 2);
+  CHECK(refused.err.find("--force") != std::string::npos);
+  CHECK(!fs::exists(run / "config.toml"));
+  with(a, {"--force"});
+  CHECK(program(a).status == 0);
+  CHECK(read_file(run / "thesis.tex") == "mine");  // only files of a run are touched
+  CHECK(program(train_arguments(run)).err.find("a finished run") != std::string::npos);
+}
+
+TEST_CASE("--init starts from a run's weights and epochs 0 freezes a stage") {
+  TempDir const folder;
+  REQUIRE(program(train_arguments(folder.path() / "a")).status == 0);
+  auto a = train_arguments(folder.path() / "b");
+  with(a, {"--init", (folder.path() / "a").string(), "--edge_classifier.fit.epochs", "0"});
+  REQUIRE(program(a).status == 0);
+  auto const x = read_safetensors(folder.path() / "a" / "model.safetensors").tensors, y = read_safetensors(folder.path() / "b" / "model.safetensors").tensors;
+  REQUIRE(x.size() == y.size());
+  for (auto const& [name, t] : x) CHECK(at::equal(t, y.at(name)));
+}
+
+TEST_CASE("a configuration file sets options and flags override it") {
+  TempDir const folder;
+  auto const file = folder.path() / "c.toml";
+  write_file_atomically(file, "seed = 5\n[edge_classifier]\nhidden = 6\n[edge_classifier.fit]\nlearning_rate = 0.5\n");
+  auto a = train_arguments(folder.path() / "run");
+  with(a, {"--config", file.string(), "--edge_classifier.fit.learning_rate", "0.001"});
+  REQUIRE(program(a).status == 0);
+  auto const config = read_file(folder.path() / "run" / "config.toml");
+  for (auto line : {"seed = 5\n", "hidden = 6\n", "learning_rate = 0.001\n", "train = \"1-2\"\n"}) CHECK(config.find(line) != std::string::npos);
+}
+
+TEST_CASE("bad usage ends with 2 and says what is meant") {
+  TempDir const folder;
+  auto const run = (folder.path() / "run").string();
+  auto const err = [&](std::vector<std::string> const& a) {
+    auto const r = program(a);
+    CHECK(r.status == 2);
+    return r.err;
+  };
+  CHECK(err({"train", "--out", run, "--edge_clasifier.hidden", "3"}).find("the nearest is --edge_classifier.hidden") != std::string::npos);
+  CHECK(err({"train", "--out", run, "--edge_classifier.hidden", "x"}).find("edge_classifier.hidden: expected integer, got 'x'") != std::string::npos);
+  CHECK(err({"train", "--out", run}).find("--events DIR") != std::string::npos);
+  CHECK(err({"train", "--events", events()}).find("--out") != std::string::npos);
+  CHECK(err({"train", "--events", events(), "--out", run, "--minutes", "1", "--epochs", "1"}).find("exclude each other") != std::string::npos);
+  CHECK(err({"train", "--events", events(), "--out", run, "--train", "5-1"}).find("backwards") != std::string::npos);
+  CHECK(err({"train", "--events", events(), "--out", run, "--device", "abacus"}).find("expected cpu or cuda") != std::string::npos);
+  CHECK(err({"evaluate"}).find("--run") != std::string::npos);
+  CHECK(err({"dance"}).size() > 0);
+  CHECK(err({}).size() > 0);
+  CHECK(!fs::exists(run));
+}
+
+TEST_CASE("bad input ends with 1, one line FILE:LINE: what, and nothing is written") {
+  TempDir const folder;
+  auto const broken = folder.path() / "events";
+  auto const run = folder.path() / "run";
+  auto const err = [&](std::function<void(std::string&)> const& breaking, std::string const& kind) {
+    fs::remove_all(broken);
+    fs::copy(events(), broken);
+    auto const file = broken / ("event000000002-" + kind + ".csv");
+    auto text = read_file(file);
+    breaking(text);
+    write_file_atomically(file, text);
+    auto const r = program({"train", "--events", broken.string(), "--train", "1-2", "--out", run.string(), "--quiet"});
+    CHECK(r.status == 1);
+    CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
+    CHECK(r.err.starts_with(file.string()));
+    CHECK(!fs::exists(run));
+    return r.err.substr(file.string().size());
+  };
+  auto const line = [](std::string const& text, int n) {  // start of the n-th line, from 1
+    std::size_t at = 0;
+    for (int i = 1; i < n; ++i) at = text.find('\n', at) + 1;
+    return at;
+  };
+  CHECK(err([&](auto& t) { t.replace(t.find("hit_id"), 6, "hit_no"); }, "hits").find("hit_id") != std::string::npos);
+  CHECK(err([&](auto& t) { t.insert(line(t, 5), "x"); }, "hits").starts_with(":5: "));
+  CHECK(err([&](auto& t) { t.insert(line(t, 6), "7\n"); }, "hits").starts_with(":6: "));
+  CHECK(err([&](auto& t) { t.insert(line(t, 7) - 1, ",1,2,3,4,5,6,7"); }, "hits").starts_with(":6: "));
+  CHECK(err([&](auto& t) { t.insert(line(t, 4), t.substr(line(t, 3), line(t, 4) - line(t, 3))); }, "hits").find("hit_id") != std::string::npos);
+  CHECK(err([&](auto& t) { t.clear(); }, "hits").size() > 3);
+  CHECK(err([&](auto& t) { t.insert(line(t, 3), "99999999," + t.substr(t.find(',', line(t, 3)) + 1, line(t, 4) - t.find(',', line(t, 3)) - 1)); }, "truth").starts_with(":3: "));
+  CHECK(err([&](auto& t) { t.replace(line(t, 2), t.find(',', line(t, 2)) - line(t, 2), "nan"); }, "particles").starts_with(":2: "));
+}
+
+TEST_CASE("a run that is missing or was made by another program is refused") {
+  TempDir const folder;
+  auto const r = program({"evaluate", "--run", folder.path().string(), "--events", events()});
+  CHECK(r.status == 1);
+  CHECK(r.err.find("is no run folder") != std::string::npos);
+  CHECK(program({"train", "--resume", folder.path().string()}).status == 1);
+}
+
+TEST_CASE("an unfinished run with equal options goes on by itself, and --resume needs nothing else") {
+  TempDir const folder;
+  auto const run = folder.path() / "run", whole = folder.path() / "whole";
+  REQUIRE(program(train_arguments(whole)).status == 0);
+  // what an interruption right after the configuration was written leaves behind
+  fs::create_directories(run);
+  write_file_atomically(run / "config.toml", read_file(whole / "config.toml"));
+  REQUIRE(program({"train", "--resume", run.string(), "--quiet"}).status == 0);
+  CHECK(read_file(run / "model.safetensors") == read_file(whole / "model.safetensors"));
+  CHECK(program({"train", "--resume", run.string(), "--quiet"}).out.find("finished already") != std::string::npos);
+  auto const third = folder.path() / "third";
+  fs::create_directories(third);
+  write_file_atomically(third / "config.toml", read_file(whole / "config.toml"));
+  CHECK(program(train_arguments(third)).status == 0);
+}
+
+TEST_CASE("help, version and options are made from the options") {
+  auto const help = program({"train", "--help"});
+  CHECK(help.status == 0);
+  for (auto words : {"--edge_classifier.hidden", "--connected_components.score_min", "--edge_classifier.loss.focal.weight", "--minutes", "[GeV]"}) CHECK(help.out.find(words) != std::string::npos);
+  CHECK(program({"--version"}).out.find(std::string(version)) != std::string::npos);
+  auto const options = program({"options"});
+  CHECK(options.status == 0);
+  CHECK(options.out.find("edge_classifier.fit.learning_rate") != std::string::npos);
+}
+
+TEST_CASE("simulated events that are there are not overwritten unasked") {
+  auto const r = program({"simulate", "--out", events(), "--select", "1"});
+  CHECK(r.status == 2);
+  CHECK(r.err.find("is there already") != std::string::npos);
+}

@@ -21,7 +21,8 @@ struct NextLayer {
     auto const layer = event[key::layer];
     auto edges = (layer.unsqueeze(1) + 1 == layer.unsqueeze(0)).nonzero().t().contiguous();
     if (wrong == Wrong::beyond) edges = edges + 1;
-    if (wrong == Wrong::next_row) edges = at::stack({at::arange(layer.size(0), layer.options()), at::arange(layer.size(0), layer.options()).roll(1)});
+    if (wrong == Wrong::next_row)
+      edges = at::stack({at::arange(layer.size(0), layer.options()), at::arange(layer.size(0), layer.options()).roll(1)});
     if (wrong == Wrong::no_edges) edges = edges.narrow(1, 0, 0);
     if constexpr (wrong == Wrong::features)
       return dew::RecordOf<Writes>{key::edge_index = edges, key::edge_features = at::ones({3, 1}, event[key::position].options())};

@@ -78,3 +78,5 @@ TEST_CASE("the laws of losses reject broken losses") {
   CHECK(test::breaks(loss_law_violations(KnownBeta<Wrong::global_random>{}), "determinism"));
   CHECK(test::breaks(loss_law_violations(KnownBeta<Wrong::writes>{}), "input"));
 }
+
+TEST_CASE("a broken loss fails the test case that checks it" * doctest::should_fail()) { check_loss_laws(KnownBeta<Wrong::mean>{}); }

@@ -38,7 +38,8 @@ std::vector<std::string> graph_builder_law_violations(P const& builder, LawOptio
       static_assert(decltype(labelled)::template has<EdgeTruth>, "the truth that a graph builder brings along writes edge_truth");
       auto const ids = graph[key::particle_id];
       auto const ends = graph[key::edge_index];
-      auto const one_particle = at::logical_and(ids.index_select(0, ends[0]) == ids.index_select(0, ends[1]), ids.index_select(0, ends[0]) > 0);
+      auto const one_particle =
+          at::logical_and(ids.index_select(0, ends[0]) == ids.index_select(0, ends[1]), ids.index_select(0, ends[0]) > 0);
       auto const wrong = at::logical_and(labelled[key::edge_truth], at::logical_not(one_particle)).any().template item<bool>();
       return std::string(wrong ? "calls an edge true whose ends are not of one particle" : "");
     });

@@ -39,10 +39,10 @@ inline std::vector<at::Device> devices_present() {
 
 /// How a policy is put to the laws. The defaults fit all that dew ships.
 struct LawOptions {
-  SampleOptions sample = {};      ///< the events; `sample.seed` fixes them, `sample.values` fills keys of one's own
-  bool needs_truth = false;       ///< the policy is meant to read the truth although it runs in a trained pipeline (an upper bound, say)
-  double float_tolerance = 1e-3;  ///< float against double, and one device against another; relative to the largest value
-  double tolerance = 1e-9;        ///< double against double in another order; relative to the largest value
+  SampleOptions sample = {};         ///< the events; `sample.seed` fixes them, `sample.values` fills keys of one's own
+  bool needs_truth = false;          ///< the policy is meant to read the truth although it runs in a trained pipeline (an upper bound, say)
+  double float_tolerance = 1e-3;     ///< float against double, and one device against another; relative to the largest value
+  double tolerance = 1e-9;           ///< double against double in another order; relative to the largest value
   double gradient_tolerance = 1e-5;  ///< gradients against finite differences; relative to the largest gradient
   int gradient_samples = 12;         ///< values of each tensor whose gradient is compared
   std::vector<at::Device> devices = devices_present();
@@ -51,7 +51,9 @@ struct LawOptions {
 /// What a suite has found: a sentence for each law that was broken, "law: what", with the seed that shows it.
 class Violations {
  public:
-  explicit Violations(std::uint64_t seed) : seed_(seed) {}
+  /// `shown_by` says in every sentence how to see it again: "seed 1".
+  explicit Violations(std::string shown_by) : shown_by_(std::move(shown_by)) {}
+  explicit Violations(std::uint64_t seed) : Violations(fmt::format("seed {}", seed)) {}
 
   /// Runs a law; what it returns is what is wrong, "" for nothing. An exception is a violation too.
   template <class F>
@@ -60,12 +62,13 @@ class Violations {
     try {
       wrong = what();
     } catch (std::exception const& e) { wrong = std::string("throws: ") + e.what(); }
-    if (!wrong.empty()) all_.push_back(fmt::format("{}: {} (seed {})", name, wrong.substr(0, wrong.find("\nException raised from")), seed_));
+    wrong = wrong.substr(0, wrong.find("\nException raised from"));  // LibTorch's backtrace
+    if (!wrong.empty()) all_.push_back(name + ": " + wrong + (shown_by_.empty() ? "" : " (" + shown_by_ + ")"));
   }
   std::vector<std::string> take() && { return std::move(all_); }
 
  private:
-  std::uint64_t seed_;
+  std::string shown_by_;
   std::vector<std::string> all_;
 };
 
@@ -166,9 +169,8 @@ inline std::string difference(Columns const& got, Columns const& expected, doubl
   for (std::size_t i = 0; i < expected.size(); ++i) {
     auto const& e = expected[i];
     auto const& g = got.at(i);
-    auto wrong = e.is_label && g.values.sizes() == e.values.sizes()
-                     ? difference(g.name, first_rows(g.values), first_rows(e.values), 0)
-                     : difference(g.name, g.values, e.values, tolerance);
+    auto wrong = e.is_label && g.values.sizes() == e.values.sizes() ? difference(g.name, first_rows(g.values), first_rows(e.values), 0)
+                                                                    : difference(g.name, g.values, e.values, tolerance);
     if (!wrong.empty()) return wrong;
   }
   return "";

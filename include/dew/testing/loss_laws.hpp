@@ -71,7 +71,8 @@ std::vector<std::string> loss_law_violations(L const& loss, LawOptions const& op
   for (auto const device : options.devices)
     violations.law("device " + device.str(), [&]() -> std::string {
       auto const v = value(whole.to(device));
-      return v.device().type() == device.type() ? compare(number(whole.to(device)), options.float_tolerance) : "the value is on another device";
+      return v.device().type() == device.type() ? compare(number(whole.to(device)), options.float_tolerance)
+                                                : "the value is on another device";
     });
   violations.law("order", [&] {
     auto const order = random_order(whole.template rows<Hits>(), whole.template rows<Edges>(), options.sample.seed);

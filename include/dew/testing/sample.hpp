@@ -2,8 +2,6 @@
 // Small random events with every key of the schema, made without files: what the law suites run policies on.
 // N hits, P particles, E edges.
 #pragma once
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -177,18 +175,18 @@ auto sample_event(SampleOptions const& options = {}) {
   auto const latent = centres.index_select(0, id.clamp_min(0)) + spread * random.normals(n, options.latent);
   auto const between = [&](double low, double high) { return [&random, low, high] { return random.uniform(low, high); }; };
 
-  std::vector<std::int64_t> labels;  // the particle's track, now and then another one
+  std::vector<std::int64_t> labels;  // the particle's track, now and then another one; noise and unknown hits are in some
   for (std::int64_t i = 0; i < n; ++i) {
-    auto const particle = random.uniform(0, 1) < 0.15 ? random.below(options.particles + 1) : id[i].template item<std::int64_t>();
+    auto const its = id[i].template item<std::int64_t>();
+    auto const particle = random.uniform(0, 1) < (its > 0 ? 0.15 : 0.5) ? random.below(options.particles + 1) : its;
     labels.push_back(std::max<std::int64_t>(particle, 0) - 1);
   }
 
-  auto const graph = hits.with(key::edge_index = at::tensor(ends, at::kLong).reshape({2, e}),
-                               key::edge_features = exact(random.normals(e, 4)),
-                               key::edge_score = exact(random.tensor(e, 0, between(0.02, 0.98))),
-                               key::node_embedding = exact(random.normals(n, 5)), key::edge_embedding = exact(random.normals(e, 5)),
-                               key::latent = exact(latent), key::beta = exact(random.tensor(n, 0, between(0.05, 0.95))),
-                               key::label = at::tensor(labels, at::kLong));
+  auto const graph =
+      hits.with(key::edge_index = at::tensor(ends, at::kLong).reshape({2, e}), key::edge_features = exact(random.normals(e, 4)),
+                key::edge_score = exact(random.tensor(e, 0, between(0.02, 0.98))), key::node_embedding = exact(random.normals(n, 5)),
+                key::edge_embedding = exact(random.normals(e, 5)), key::latent = exact(latent),
+                key::beta = exact(random.tensor(n, 0, between(0.05, 0.95))), key::label = at::tensor(labels, at::kLong));
   RecordOf<SampleKeys> const sample = graph.merge(SameParticleEdges{}(graph));
   auto const whole = detail::with_sample_values(sample, options, random, DifferenceOf<Extra, SampleKeys>{});
   if (options.values.empty()) return whole;
@@ -217,9 +215,7 @@ R with_one_hit(R const& event, std::int64_t row) {
 }
 
 /// Another order of an event's rows: row i of the new event is row `hits[i]` of the old one, and edge k edge `edges[k]`.
-struct Order {
-  Tensor hits, edges;
-};
+struct Order { Tensor hits, edges; };
 inline Order random_order(std::int64_t hits, std::int64_t edges, std::uint64_t seed) {
   detail::Numbers random(seed);
   auto const shuffled = [&](std::int64_t n) {

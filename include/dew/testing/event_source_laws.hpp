@@ -62,10 +62,10 @@ std::string wrong_truth(R const& event) {
 /// - *ids*: ascending, no number twice, at least one; the same in every call;
 /// - *hits*: a record on the CPU without truth; finite reals, no hit id twice;
 /// - *labelled*: holds the keys of `hits` with the same bits, and the truth besides;
-/// - *truth*: particle ids are −1 (unknown), 0 (noise) or rows of `truth_id`, which is ascending; numbers of hits, pt, η and *reconstructable*
-///   of hits and particles agree;
-/// - *determinism*: an event is the same in every call, in any order of calls, and from several threads at once; LibTorch's global generator
-///   is left alone;
+/// - *truth*: particle ids are −1 (unknown), 0 (noise) or rows of `truth_id`, which is ascending; numbers of hits, pt, η and
+///   *reconstructable* of hits and particles agree;
+/// - *determinism*: an event is the same in every call, in any order of calls, and from several threads at once; LibTorch's
+///   global generator is left alone;
 /// - *fingerprint*, where there is one: the same in every call, another for every event, another with the truth.
 template <class S> requires EventSource<S>
 std::vector<std::string> event_source_law_violations(S const& source, SourceLawOptions const& options = {}) {

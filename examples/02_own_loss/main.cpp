@@ -45,10 +45,10 @@ int main(int argc, char** argv) {
   loss.backward();
   if (loss.item<double>() != 1 || !at::equal(x.grad(), at::tensor({-1., 1.}).unsqueeze(1))) return fmt::print("the loss is wrong\n"), 1;
 
-  auto pipeline = Pipeline{GeometricGraph{}, Condenser{{.latent = 4, .hidden = 32, .layers = 2}}, Dbscan{}};
+  auto pipeline = Pipeline{GeometricGraph{}, Condenser{{.latent = 4, .hidden = 32, .layers = 2}}, Dbscan{{.eps = 0.3}}};
   return App{"own_loss", pipeline}
-      .events(SimulatedDetector{{.particles = 150}})
-      .train(fit<Condenser>(2 * PtWeightedAttraction{} + Repulsion{}, {.epochs = 5, .warmup_steps = 5}))
+      .events(SimulatedDetector{{.particles = 100}})
+      .train(fit<Condenser>(2 * PtWeightedAttraction{} + Repulsion{}, {.epochs = 10, .learning_rate = 5e-3, .warmup_steps = 5}))
       .evaluate(TrackingMetrics{{.pt_cuts_gev = {0.9}, .pt_bins_gev = {}, .eta_bins = {}}})
       .with(PrintsIt{})
       .run(argc, argv);

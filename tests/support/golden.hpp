@@ -16,6 +16,7 @@ namespace dew::test {
 inline auto golden(std::string const& name) {
   using File = decltype(read_safetensors(std::string()));
   char const* root = std::getenv("DEW_GOLDEN_DIR");
+  if (!root) root = DEW_GOLDEN_DEFAULT;  // beside the source folder
   if (root != nullptr) {
     auto const path = std::filesystem::path(root) / (name + ".safetensors");
     if (std::filesystem::exists(path)) return std::optional<File>(read_safetensors(path.string()));

@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
   };
   try {
     TrackMl const source{{.events = argv[1]}};
-    fmt::print("one thread; {:.0f} MB before the first event\n{:>8} {:>8} {:>16} {:>10} {:>10} {:>10} {:>12}\n", peak_mb(), "event", "hits", "cuts", "edges", "read s", "graph s", "peak MB");
+    fmt::print("one thread; {:.0f} MB before the first event\n{:>8} {:>8} {:>16} {:>10} {:>10} {:>10} {:>12}\n", peak_mb(), "event", "hits",
+               "cuts", "edges", "read s", "graph s", "peak MB");
     for (auto id : source.ids()) {
       auto const start = clock();
       auto const hits = source.hits(id);
@@ -30,8 +31,8 @@ int main(int argc, char** argv) {
       for (auto const& graph : {GeometricGraph{{.phi_slope_max = 0.002, .z0_max_mm = 100}}, GeometricGraph{}}) {
         auto const before = clock();
         auto const edges = graph(hits)[key::edge_index].size(1);
-        fmt::print("{:>8} {:>8} {:>16} {:>10} {:>10.3f} {:>10.3f} {:>12.0f}\n", id, hits.rows<Hits>(), fmt::format("{} / {}", graph.options.phi_slope_max, graph.options.z0_max_mm), edges, read,
-                   clock() - before, peak_mb());
+        fmt::print("{:>8} {:>8} {:>16} {:>10} {:>10.3f} {:>10.3f} {:>12.0f}\n", id, hits.rows<Hits>(),
+                   fmt::format("{} / {}", graph.options.phi_slope_max, graph.options.z0_max_mm), edges, read, clock() - before, peak_mb());
       }
     }
   } catch (Error const& e) {

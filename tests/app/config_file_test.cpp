@@ -17,8 +17,9 @@ struct Part {
     std::vector<double> empty = {};
     std::string path = {};
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(eps, "mm", "radius"), DEW_OPTION(n, "", "count"), DEW_OPTION(on, "", "on"), DEW_OPTION(text, "", "text"), DEW_OPTION(list, "", "list"),
-                              DEW_OPTION(empty, "", "empty list"), DEW_OPTION(path, "", "path"));
+      return hana::make_tuple(DEW_OPTION(eps, "mm", "radius"), DEW_OPTION(n, "", "count"), DEW_OPTION(on, "", "on"),
+                              DEW_OPTION(text, "", "text"), DEW_OPTION(list, "", "list"), DEW_OPTION(empty, "", "empty list"),
+                              DEW_OPTION(path, "", "path"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -30,7 +31,9 @@ struct All {
   All() { set.add("", top.options), set.add("stage", stage.options), set.add("stage.fit", fit.options); }
 };
 std::string thrown(auto&& f) {
-  try { f(); } catch (Error const& e) { return e.what(); }
+  try {
+    f();
+  } catch (Error const& e) { return e.what(); }
   return "";
 }
 }  // namespace

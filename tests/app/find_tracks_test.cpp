@@ -34,11 +34,13 @@ Result program(std::vector<std::string> arguments) {
   REQUIRE((o && e));
   std::vector<char const*> argv{"tiny"};
   for (auto const& a : arguments) argv.push_back(a.c_str());
-  int const status = App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-                         .events(TrackMl{})
-                         .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}), scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
-                         .evaluate(EdgeMetrics{}, TrackingMetrics{})
-                         .run(int(argv.size()), argv.data());
+  int const status =
+      App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
+          .events(TrackMl{})
+          .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}),
+                 scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
+          .evaluate(EdgeMetrics{}, TrackingMetrics{})
+          .run(int(argv.size()), argv.data());
   std::fflush(stdout), std::fflush(stderr);
   dup2(old_out, 1), dup2(old_err, 2);
   close(old_out), close(old_err);
@@ -48,7 +50,8 @@ Result program(std::vector<std::string> arguments) {
 /// Three small events, made once for all tests of this process.
 std::string events() {
   static TempDir const folder;
-  static bool const made = program({"simulate", "--out", folder.path().string(), "--select", "1-3", "--particles", "60", "--quiet"}).status == 0;
+  static bool const made =
+      program({"simulate", "--out", folder.path().string(), "--select", "1-3", "--particles", "60", "--quiet"}).status == 0;
   REQUIRE(made);
   return folder.path().string();
 }
@@ -68,11 +71,13 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   for (auto file : {"config.toml", "model.safetensors", "log.jsonl", "metrics.json"}) CHECK(fs::exists(run / file));
   CHECK(!fs::exists(run / "checkpoint.safetensors"));
   auto const json = nlohmann::json::parse(read_file(run / "metrics.json"));
-  for (auto key : {"tracking.pt0.9.double_majority", "tracking.pt0.9.fake_double_majority", "edges.auc", "events", "version", "seed"}) CHECK(json.contains(key));
+  for (auto key : {"tracking.pt0.9.double_majority", "tracking.pt0.9.fake_double_majority", "edges.auc", "events", "version", "seed"})
+    CHECK(json.contains(key));
   CHECK(read_file(run / "model.safetensors").find(folder.path().string()) == std::string::npos);
 
   auto const file = folder.path() / "score.json";
-  auto const evaluated = program({"evaluate", "--run", run.string(), "--events", events(), "--select", "3", "--json", file.string(), "--quiet", "--threads", "1"});
+  auto const evaluated = program(
+      {"evaluate", "--run", run.string(), "--events", events(), "--select", "3", "--json", file.string(), "--quiet", "--threads", "1"});
   REQUIRE(evaluated.status == 0);
   CHECK(nlohmann::json::parse(read_file(file)).at("edges.auc") == json.at("edges.auc"));
 
@@ -81,9 +86,11 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   fs::create_directories(bare);
   fs::copy(fs::path(events()) / "event000000003-hits.csv", bare);
   auto const out = folder.path() / "tracks";
-  std::vector<std::string> const command{"run", "--run", run.string(), "--events", bare.string(), "--out", out.string(), "--quiet", "--threads", "1"};
+  std::vector<std::string> const command{"run",   "--run",      run.string(), "--events",  bare.string(),
+                                         "--out", out.string(), "--quiet",    "--threads", "1"};
   REQUIRE(program(command).status == 0);
-  auto const tracks = read_csv(out / "event000000003-tracks.csv", {{"hit_id", CsvColumn::Type::integer}, {"track_id", CsvColumn::Type::integer}});
+  auto const tracks =
+      read_csv(out / "event000000003-tracks.csv", {{"hit_id", CsvColumn::Type::integer}, {"track_id", CsvColumn::Type::integer}});
   CHECK(tracks.integers("hit_id") == TrackMl{{.events = bare.string()}}.all_hit_ids(3));
 
   // finished events are kept; another pipeline's folder is refused
@@ -134,7 +141,8 @@ TEST_CASE("--init starts from a run's weights and epochs 0 freezes a stage") {
   auto a = train_arguments(folder.path() / "b");
   with(a, {"--init", (folder.path() / "a").string(), "--edge_classifier.fit.epochs", "0"});
   REQUIRE(program(a).status == 0);
-  auto const x = read_safetensors(folder.path() / "a" / "model.safetensors").tensors, y = read_safetensors(folder.path() / "b" / "model.safetensors").tensors;
+  auto const x = read_safetensors(folder.path() / "a" / "model.safetensors").tensors,
+             y = read_safetensors(folder.path() / "b" / "model.safetensors").tensors;
   REQUIRE(x.size() == y.size());
   for (auto const& [name, t] : x) CHECK(at::equal(t, y.at(name)));
 }
@@ -147,7 +155,8 @@ TEST_CASE("a configuration file sets options and flags override it") {
   with(a, {"--config", file.string(), "--edge_classifier.fit.learning_rate", "0.001"});
   REQUIRE(program(a).status == 0);
   auto const config = read_file(folder.path() / "run" / "config.toml");
-  for (auto line : {"seed = 5\n", "hidden = 6\n", "learning_rate = 0.001\n", "train = \"1-2\"\n"}) CHECK(config.find(line) != std::string::npos);
+  for (auto line : {"seed = 5\n", "hidden = 6\n", "learning_rate = 0.001\n", "train = \"1-2\"\n"})
+    CHECK(config.find(line) != std::string::npos);
 }
 
 TEST_CASE("bad usage ends with 2 and says what is meant") {
@@ -159,10 +168,12 @@ TEST_CASE("bad usage ends with 2 and says what is meant") {
     return r.err;
   };
   CHECK(err({"train", "--out", run, "--edge_clasifier.hidden", "3"}).find("the nearest is --edge_classifier.hidden") != std::string::npos);
-  CHECK(err({"train", "--out", run, "--edge_classifier.hidden", "x"}).find("edge_classifier.hidden: expected integer, got 'x'") != std::string::npos);
+  CHECK(err({"train", "--out", run, "--edge_classifier.hidden", "x"}).find("edge_classifier.hidden: expected integer, got 'x'") !=
+        std::string::npos);
   CHECK(err({"train", "--out", run}).find("--events DIR") != std::string::npos);
   CHECK(err({"train", "--events", events()}).find("--out") != std::string::npos);
-  CHECK(err({"train", "--events", events(), "--out", run, "--minutes", "1", "--epochs", "1"}).find("exclude each other") != std::string::npos);
+  CHECK(err({"train", "--events", events(), "--out", run, "--minutes", "1", "--epochs", "1"}).find("exclude each other") !=
+        std::string::npos);
   CHECK(err({"train", "--events", events(), "--out", run, "--train", "5-1"}).find("backwards") != std::string::npos);
   CHECK(err({"train", "--events", events(), "--out", run, "--device", "abacus"}).find("expected cpu or cuda") != std::string::npos);
   CHECK(err({"evaluate"}).find("--run") != std::string::npos);
@@ -198,9 +209,15 @@ TEST_CASE("bad input ends with 1, one line FILE:LINE: what, and nothing is writt
   CHECK(err([&](auto& t) { t.insert(line(t, 5), "x"); }, "hits").starts_with(":5: "));
   CHECK(err([&](auto& t) { t.insert(line(t, 6), "7\n"); }, "hits").starts_with(":6: "));
   CHECK(err([&](auto& t) { t.insert(line(t, 7) - 1, ",1,2,3,4,5,6,7"); }, "hits").starts_with(":6: "));
-  CHECK(err([&](auto& t) { t.insert(line(t, 4), t.substr(line(t, 3), line(t, 4) - line(t, 3))); }, "hits").find("hit_id") != std::string::npos);
+  CHECK(err([&](auto& t) { t.insert(line(t, 4), t.substr(line(t, 3), line(t, 4) - line(t, 3))); }, "hits").find("hit_id") !=
+        std::string::npos);
   CHECK(err([&](auto& t) { t.clear(); }, "hits").size() > 3);
-  CHECK(err([&](auto& t) { t.insert(line(t, 3), "99999999," + t.substr(t.find(',', line(t, 3)) + 1, line(t, 4) - t.find(',', line(t, 3)) - 1)); }, "truth").starts_with(":3: "));
+  CHECK(err(
+            [&](auto& t) {
+              t.insert(line(t, 3), "99999999," + t.substr(t.find(',', line(t, 3)) + 1, line(t, 4) - t.find(',', line(t, 3)) - 1));
+            },
+            "truth")
+            .starts_with(":3: "));
   CHECK(err([&](auto& t) { t.replace(line(t, 2), t.find(',', line(t, 2)) - line(t, 2), "nan"); }, "particles").starts_with(":2: "));
 }
 
@@ -231,7 +248,9 @@ TEST_CASE("an unfinished run with equal options goes on by itself, and --resume 
 TEST_CASE("help, version and options are made from the options") {
   auto const help = program({"train", "--help"});
   CHECK(help.status == 0);
-  for (auto words : {"--edge_classifier.hidden", "--connected_components.score_min", "--edge_classifier.loss.focal.weight", "--minutes", "[GeV]"}) CHECK(help.out.find(words) != std::string::npos);
+  for (auto words :
+       {"--edge_classifier.hidden", "--connected_components.score_min", "--edge_classifier.loss.focal.weight", "--minutes", "[GeV]"})
+    CHECK(help.out.find(words) != std::string::npos);
   CHECK(program({"--version"}).out.find(std::string(version)) != std::string::npos);
   auto const options = program({"options"});
   CHECK(options.status == 0);

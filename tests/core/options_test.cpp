@@ -18,15 +18,21 @@ struct Part {
     std::vector<std::string> words = {"x, y", "z"};
     Colour colour = Colour::green;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(radius_mm, "mm", "a radius; 0: none"), DEW_OPTION(layers, "", "layers"), DEW_OPTION(many, "", "many"), DEW_OPTION(on, "", "on"),
-                              DEW_OPTION(text, "", "text"), DEW_OPTION(list, "", "a list"), DEW_OPTION(words, "", "words"), DEW_OPTION(colour, "", "a colour"));
+      return hana::make_tuple(DEW_OPTION(radius_mm, "mm", "a radius; 0: none"), DEW_OPTION(layers, "", "layers"),
+                              DEW_OPTION(many, "", "many"), DEW_OPTION(on, "", "on"), DEW_OPTION(text, "", "text"),
+                              DEW_OPTION(list, "", "a list"), DEW_OPTION(words, "", "words"), DEW_OPTION(colour, "", "a colour"));
     }
     bool operator==(Options const&) const = default;
   };
   Options options;
 };
 std::string thrown(auto&& f) {
-  try { f(); } catch (Error const& e) { CHECK(e.kind() == ErrorKind::usage); return e.what(); }
+  try {
+    f();
+  } catch (Error const& e) {
+    CHECK(e.kind() == ErrorKind::usage);
+    return e.what();
+  }
   return "";
 }
 }  // namespace
@@ -62,7 +68,8 @@ TEST_CASE("a misspelt option is answered with the nearest") {
   Part part;
   OptionSet set;
   set.add("dbscan", part.options);
-  CHECK(thrown([&] { set.at("dbscan.radius_m", "run.toml:3: "); }) == "run.toml:3: there is no option 'dbscan.radius_m'; the nearest is 'dbscan.radius_mm'");
+  CHECK(thrown([&] { set.at("dbscan.radius_m", "run.toml:3: "); }) ==
+        "run.toml:3: there is no option 'dbscan.radius_m'; the nearest is 'dbscan.radius_mm'");
   CHECK(nearest_name("edge_clasifier", {"condenser", "edge_classifier", "dbscan"}) == "edge_classifier");
   CHECK(edit_distance("kitten", "sitting") == 3);
   CHECK(edit_distance("", "abc") == 3);

@@ -63,14 +63,18 @@ TEST_CASE("the global generator is seeded for a scope and restored after") {
   auto const undisturbed = at::rand({2});
   at::manual_seed(5);
   double inside = 0;
-  { GlobalSeed seeded(11); inside = at::rand({1}).item<double>(); }
+  {
+    GlobalSeed seeded(11);
+    inside = at::rand({1}).item<double>();
+  }
   CHECK(at::equal(at::rand({2}), undisturbed));
   GlobalSeed again(11);
   CHECK(at::rand({1}).item<double>() == inside);
 }
 
 TEST_CASE("widths tell what is there and how wide") {
-  auto const w = Widths::of(Record{key::hit_features = at::rand({3, 6}), key::layer = at::zeros({3}, at::kLong), key::edge_index = at::zeros({2, 9}, at::kLong)});
+  auto const w = Widths::of(
+      Record{key::hit_features = at::rand({3, 6}), key::layer = at::zeros({3}, at::kLong), key::edge_index = at::zeros({2, 9}, at::kLong)});
   CHECK(w[key::hit_features] == 6);
   CHECK(w[key::layer] == 1);
   CHECK(w[key::edge_index] == 2);

@@ -18,11 +18,14 @@ struct EdgePair : Key<"edge_pair", Cells, Kind::integer, Shape<2>, "row", "two e
 Tensor integers(std::vector<std::int64_t> const& values) { return at::tensor(values, at::kLong); }
 Tensor mask(std::vector<std::int64_t> const& values) { return integers(values).to(at::kBool); }
 std::string thrown(auto&& f) {
-  try { f(); } catch (Error const& e) { return e.what(); }
+  try {
+    f();
+  } catch (Error const& e) { return e.what(); }
   return "";
 }
 auto small() {
-  return Record{key::position = at::arange(15, at::kFloat).reshape({5, 3}), key::edge_index = integers({0, 1, 2, 3, 1, 2, 3, 4}).reshape({2, 4}), key::edge_score = at::arange(4, at::kFloat)};
+  return Record{key::position = at::arange(15, at::kFloat).reshape({5, 3}),
+                key::edge_index = integers({0, 1, 2, 3, 1, 2, 3, 4}).reshape({2, 4}), key::edge_score = at::arange(4, at::kFloat)};
 }
 }  // namespace
 
@@ -85,7 +88,8 @@ TEST_CASE("select of edges leaves hits alone") {
 }
 
 TEST_CASE("a hit's dropped particle becomes -1, and what was -1 stays") {
-  auto const r = Record{key::truth_id = integers({7, 8, 9}), set<ParticleRow>(integers({0, 1, 2, -1, 1}))}.select(mask({1, 0, 1}), Particles{});
+  auto const r =
+      Record{key::truth_id = integers({7, 8, 9}), set<ParticleRow>(integers({0, 1, 2, -1, 1}))}.select(mask({1, 0, 1}), Particles{});
   CHECK(at::equal(r[ParticleRow{}], integers({0, -1, 1, -1, -1})));
 }
 
@@ -114,10 +118,12 @@ TEST_CASE("select agrees with a loop on random graphs") {
     auto const s = r.select(keep, Hits{});
     std::vector<std::int64_t> number(n, -1), want;
     std::int64_t next = 0;
-    for (int i = 0; i < n; ++i) if (keep[i].item<bool>()) number[std::size_t(i)] = next++;
+    for (int i = 0; i < n; ++i)
+      if (keep[i].item<bool>()) number[std::size_t(i)] = next++;
     std::vector<float> scores;
     for (int i = 0; i < e; ++i) {
-      auto const a = number[std::size_t(r[key::edge_index][0][i].item<std::int64_t>())], b = number[std::size_t(r[key::edge_index][1][i].item<std::int64_t>())];
+      auto const a = number[std::size_t(r[key::edge_index][0][i].item<std::int64_t>())],
+                 b = number[std::size_t(r[key::edge_index][1][i].item<std::int64_t>())];
       if (a >= 0 && b >= 0) want.push_back(a), want.push_back(b), scores.push_back(r[key::edge_score][i].item<float>());
     }
     CHECK(at::equal(s[key::edge_index].t().contiguous().reshape(-1), integers(want)));
@@ -130,7 +136,8 @@ TEST_CASE("what does not fit is refused by name where it enters") {
   CHECK(thrown([&] { r.with(key::beta = at::rand({4})); }).find("beta: expected 5 rows") != std::string::npos);
   CHECK(thrown([&] { r.with(key::latent = at::rand({5})); }) == "latent: expected shape [rows, any], got [5]");
   CHECK(thrown([&] { Record{key::position = at::rand({5, 2})}; }) == "position: expected shape [rows, 3], got [5, 2]");
-  CHECK(thrown([&] { Record{key::edge_index = integers({1, 2, 3}).reshape({3, 1})}; }).find("edge_index: expected shape [2, rows]") != std::string::npos);
+  CHECK(thrown([&] { Record{key::edge_index = integers({1, 2, 3}).reshape({3, 1})}; }).find("edge_index: expected shape [2, rows]") !=
+        std::string::npos);
   CHECK(thrown([&] { Record{key::layer = at::rand({5})}; }) == "layer: expected 64-bit integers, got dtype Float");
   CHECK(thrown([&] { Record{key::layer = at::zeros({5}, at::kInt)}; }) == "layer: expected 64-bit integers, got dtype Int");
   CHECK(thrown([&] { Record{key::edge_truth = at::rand({5})}; }) == "edge_truth: expected booleans, got dtype Float");
@@ -142,7 +149,8 @@ TEST_CASE("what does not fit is refused by name where it enters") {
 
 TEST_CASE("a tensor on another device is refused") {
   auto const r = small();
-  CHECK(thrown([&] { r.with(key::beta = at::rand({5}, at::TensorOptions(at::kMeta))); }).find("but the record's position is on cpu") != std::string::npos);
+  CHECK(thrown([&] { r.with(key::beta = at::rand({5}, at::TensorOptions(at::kMeta))); }).find("but the record's position is on cpu") !=
+        std::string::npos);
 }
 
 TEST_CASE("reals convert together") {
@@ -164,7 +172,8 @@ TEST_CASE("collate shifts what points and says which event a hit came from") {
 
 TEST_CASE("the table has a line a key") {
   auto const text = fmt::format("{}", small());
-  for (auto word : {"position", "hits", "[5, 3]", "mm", "edge_index", "edges", "[2, 4]", "integer"}) CHECK(text.find(word) != std::string::npos);
+  for (auto word : {"position", "hits", "[5, 3]", "mm", "edge_index", "edges", "[2, 4]", "integer"})
+    CHECK(text.find(word) != std::string::npos);
 }
 
 TEST_CASE("ATen's pool is used by loops in headers") {

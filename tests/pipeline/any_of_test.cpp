@@ -12,14 +12,18 @@ struct ByLayer {
   static constexpr std::string_view name = "by_layer";
   using Reads = Keys<Layer>;
   using Writes = Keys<Label, Latent>;
-  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const { return RecordOf<Writes>{key::label = event[key::layer], key::latent = at::zeros({event.rows<Hits>(), 1})}; }
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
+    return RecordOf<Writes>{key::label = event[key::layer], key::latent = at::zeros({event.rows<Hits>(), 1})};
+  }
   bool operator==(ByLayer const&) const = default;
 };
 struct Constant {
   static constexpr std::string_view name = "constant";
   using Reads = Keys<HitFeatures>;
   using Writes = Keys<Beta>;
-  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const { return RecordOf<Writes>{key::beta = at::full({event.rows<Hits>()}, 0.25)}; }
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
+    return RecordOf<Writes>{key::beta = at::full({event.rows<Hits>()}, 0.25)};
+  }
   bool operator==(Constant const&) const = default;
 };
 using Choice = AnyOf<ToyClusterer, ByLayer>;
@@ -39,7 +43,8 @@ TEST_CASE("the option choice decides which part is used") {
   CHECK(!at::equal(Trained(pipeline, event, 1).labels(event), event[key::layer]));
   set.at("clusterer.choice").set({"by_layer"});
   CHECK(at::equal(Trained(pipeline, event, 1).labels(event), event[key::layer]));
-  CHECK_THROWS_WITH_AS(set.at("clusterer.choice").set({"dbscan"}), "clusterer.choice: expected one of toy_clusterer, by_layer, got 'dbscan'", Error);
+  CHECK_THROWS_WITH_AS(set.at("clusterer.choice").set({"dbscan"}),
+                       "clusterer.choice: expected one of toy_clusterer, by_layer, got 'dbscan'", Error);
 }
 
 TEST_CASE("a choice among models makes, saves and loads the chosen one") {

@@ -11,7 +11,9 @@ using namespace dew::test;
 
 namespace {
 std::string thrown(auto&& f) {
-  try { f(); } catch (Error const& e) { return e.what(); }
+  try {
+    f();
+  } catch (Error const& e) { return e.what(); }
   return "";
 }
 struct Ring {  // a graph in which each hit is joined to the next
@@ -29,11 +31,15 @@ struct TruthCounter {
   static constexpr bool labelled_only = true;
   using Reads = Keys<EdgeTruth>;
   using Writes = Keys<EdgeScore>;
-  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const { return RecordOf<Writes>{key::edge_score = event[key::edge_truth].to(at::kFloat)}; }
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
+    return RecordOf<Writes>{key::edge_score = event[key::edge_truth].to(at::kFloat)};
+  }
 };
 struct Picky : ToyModel {
   static constexpr std::string_view name = "picky";
-  void require(Widths const& available) const { check(available.has(key::latent), ErrorKind::usage, "picky.option needs the key 'latent'"); }
+  void require(Widths const& available) const {
+    check(available.has(key::latent), ErrorKind::usage, "picky.option needs the key 'latent'");
+  }
 };
 }  // namespace
 
@@ -43,7 +49,9 @@ TEST_CASE("stages run in order and merge what they write") {
   auto const out = trained(source.hits(1));
   CHECK(out[key::beta].size(0) == out.rows<Hits>());
   CHECK(out.rows<Hits>() < 13);  // the cut drops the fourth particle's hits
-  CHECK(at::equal(out[key::original_row], at::arange(out[key::original_row].size(0), at::kLong).where(at::arange(out[key::original_row].size(0)) < 9, out[key::original_row])));
+  CHECK(at::equal(
+      out[key::original_row],
+      at::arange(out[key::original_row].size(0), at::kLong).where(at::arange(out[key::original_row].size(0)) < 9, out[key::original_row])));
   CHECK(!out[key::beta].requires_grad());
 }
 
@@ -74,7 +82,8 @@ TEST_CASE("a score cut is one more stage") {
 
 TEST_CASE("modules depend on seed and stage name alone") {
   ToySource const source;
-  Trained const a(toy_pipeline(), source.labelled(1), 7), b(toy_pipeline(), source.labelled(2), 7), c(toy_pipeline(), source.labelled(1), 8);
+  Trained const a(toy_pipeline(), source.labelled(1), 7), b(toy_pipeline(), source.labelled(2), 7),
+      c(toy_pipeline(), source.labelled(1), 8);
   at::rand({3});
   CHECK(at::equal(a.tensors().at("toy_model.weight"), b.tensors().at("toy_model.weight")));
   CHECK(!at::equal(a.tensors().at("toy_model.weight"), c.tensors().at("toy_model.weight")));
@@ -113,14 +122,18 @@ TEST_CASE("a checkpoint of another pipeline is refused with the difference") {
   ToySource const source;
   auto const file = folder.path() / "model.safetensors";
   Trained(toy_pipeline(), source.labelled(1), 7).save(file);
-  CHECK(thrown([&] { load(Pipeline{ToyModel{}, ToyClusterer{}}, file); }).find("holds a pipeline of [\"toy_model\",\"toy_cut\",\"toy_clusterer\"], not of [\"toy_model\",\"toy_clusterer\"]") != std::string::npos);
+  CHECK(thrown([&] {
+          load(Pipeline{ToyModel{}, ToyClusterer{}}, file);
+        }).find("holds a pipeline of [\"toy_model\",\"toy_cut\",\"toy_clusterer\"], not of [\"toy_model\",\"toy_clusterer\"]") !=
+        std::string::npos);
   auto broken = read_safetensors(file);
   broken.tensors["toy_model.extra"] = broken.tensors.at("toy_model.bias");
   broken.tensors["toy_model.weight"] = at::ones({4});
   broken.tensors.erase("toy_model.bias");
   write_safetensors(file, broken);
   auto const what = thrown([&] { load(toy_pipeline(), file); });
-  for (auto words : {"missing: toy_model.bias", "unexpected: toy_model.extra", "toy_model.weight [4] instead of [1]"}) CHECK(what.find(words) != std::string::npos);
+  for (auto words : {"missing: toy_model.bias", "unexpected: toy_model.extra", "toy_model.weight [4] instead of [1]"})
+    CHECK(what.find(words) != std::string::npos);
   write_safetensors(file, {.tensors = {{"x", at::ones({1})}}, .metadata = {}});
   CHECK(thrown([&] { load(toy_pipeline(), file); }).find("is no checkpoint of dew") != std::string::npos);
 }

@@ -28,9 +28,18 @@ struct ToySource {
     auto generator = Context{.event = id, .seed = 99}.generator();
     auto const x = pid.to(at::kFloat) + 0.1 * at::randn({n}, generator);
     auto const ones = at::ones({n});
-    return LabelledRecord{key::hit_id = at::arange(n, at::kLong), key::position = at::stack({x, ones, ones}, 1), key::layer = at::arange(n, at::kLong).remainder(3),
-                          key::hit_features = x.unsqueeze(1), key::particle_id = pid, key::pt = ones, key::eta = ones * 0, key::reconstructable = pid > 0,
-                          key::truth_id = at::arange(1, p + 1, at::kLong), key::truth_pt = at::ones({p}), key::truth_eta = at::zeros({p}), key::truth_hits = at::full({p}, 3, at::kLong),
+    return LabelledRecord{key::hit_id = at::arange(n, at::kLong),
+                          key::position = at::stack({x, ones, ones}, 1),
+                          key::layer = at::arange(n, at::kLong).remainder(3),
+                          key::hit_features = x.unsqueeze(1),
+                          key::particle_id = pid,
+                          key::pt = ones,
+                          key::eta = ones * 0,
+                          key::reconstructable = pid > 0,
+                          key::truth_id = at::arange(1, p + 1, at::kLong),
+                          key::truth_pt = at::ones({p}),
+                          key::truth_eta = at::zeros({p}),
+                          key::truth_hits = at::full({p}, 3, at::kLong),
                           key::truth_reconstructable = at::ones({p}, at::kBool)};
   }
 };
@@ -46,9 +55,7 @@ struct ToyModel {
   static constexpr std::string_view name = "toy_model";
   using Reads = Keys<HitFeatures>;
   using Writes = Keys<Beta>;
-  struct Module : torch::nn::Module {
-    Tensor weight, bias, calls;
-  };
+  struct Module : torch::nn::Module { Tensor weight, bias, calls; };
   std::shared_ptr<Module> make(Widths const& widths) const {
     auto net = std::make_shared<Module>();
     net->weight = net->register_parameter("weight", options.scale * at::randn({widths[key::hit_features]}));
@@ -68,7 +75,9 @@ static_assert(Model<ToyModel>);
 struct ToyLoss {
   static constexpr std::string_view name = "toy_loss";
   using Reads = Keys<Beta, HitFeatures>;
-  Tensor operator()(RecordOf<Reads> const& event) const { return (event[key::beta] - (event[key::hit_features].select(1, 0) > 2.0).to(at::kFloat)).square().mean(); }
+  Tensor operator()(RecordOf<Reads> const& event) const {
+    return (event[key::beta] - (event[key::hit_features].select(1, 0) > 2.0).to(at::kFloat)).square().mean();
+  }
 };
 
 /// Drops hits with x above a limit.
@@ -108,7 +117,9 @@ struct ToyClusterer {
   static constexpr std::string_view name = "toy_clusterer";
   using Reads = Keys<Position>;
   using Writes = Keys<Label>;
-  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const { return RecordOf<Writes>{key::label = (event[key::position].select(1, 0) / options.width).round().to(at::kLong)}; }
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
+    return RecordOf<Writes>{key::label = (event[key::position].select(1, 0) / options.width).round().to(at::kLong)};
+  }
   bool operator==(ToyClusterer const&) const = default;
 };
 static_assert(Clusterer<ToyClusterer>);
@@ -117,7 +128,9 @@ static_assert(Clusterer<ToyClusterer>);
 struct ToyMetric {
   static constexpr std::string_view name = "toy_metric";
   using Reads = Keys<Label, ParticleId>;
-  Figures operator()(RecordOf<Reads> const& event) const { return {{"right", (event[key::label] == event[key::particle_id]).to(at::kDouble).mean().item<double>()}}; }
+  Figures operator()(RecordOf<Reads> const& event) const {
+    return {{"right", (event[key::label] == event[key::particle_id]).to(at::kDouble).mean().item<double>()}};
+  }
 };
 
 inline auto toy_pipeline() { return Pipeline{ToyModel{}, ToyCut{}, ToyClusterer{}}; }

@@ -10,7 +10,9 @@ using namespace dew;
 using dew::test::TempDir;
 
 namespace {
-EpochEnded epoch(int n) { return {"stage", n, 3, 10 * (n + 1), 0.5, 1e-3, 0.25, {{"focal", 0.25}}, 0.5, {{"edges.auc", std::nan("")}}, 12.5}; }
+EpochEnded epoch(int n) {
+  return {"stage", n, 3, 10 * (n + 1), 0.5, 1e-3, 0.25, {{"focal", 0.25}}, 0.5, {{"edges.auc", std::nan("")}}, 12.5};
+}
 std::vector<std::string> lines(std::filesystem::path const& file) {
   std::istringstream in(read_file(file));
   std::vector<std::string> out;

@@ -16,7 +16,9 @@ FitOptions options(int epochs) { return {.epochs = epochs, .learning_rate = 0.1,
 auto fresh() { return Trained(toy_pipeline(), ToySource{}.labelled(1), 7); }
 using Weights = std::map<std::string, Tensor>;
 bool same(Weights const& a, Weights const& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](auto const& x, auto const& y) { return x.first == y.first && at::equal(x.second, y.second); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](auto const& x, auto const& y) {
+           return x.first == y.first && at::equal(x.second, y.second);
+         });
 }
 struct Recorder {
   std::vector<std::string>* out;
@@ -74,7 +76,8 @@ TEST_CASE("a training stopped anywhere and resumed gives the weights of one that
     auto o = options(3);
     o.optimiser = optimiser;
     auto straight = fresh();
-    CHECK(Trainer(straight, ToySource{}, std::tuple{ToyMetric{}}, settings()).run(fit<ToyModel>(ToyLoss{}, o), scan<ToyClusterer>(maximise("toy_metric.right"))));
+    CHECK(Trainer(straight, ToySource{}, std::tuple{ToyMetric{}}, settings())
+              .run(fit<ToyModel>(ToyLoss{}, o), scan<ToyClusterer>(maximise("toy_metric.right"))));
     for (int stop_at : {1, 4, 7, 12}) {
       CAPTURE(stop_at);
       TempDir const folder;
@@ -108,7 +111,8 @@ TEST_CASE("a scan keeps the best candidate in the trained pipeline") {
 TEST_CASE("a scan's metric that nobody measures is refused by name") {
   auto trained = fresh();
   Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, settings());
-  CHECK_THROWS_WITH_AS(trainer.run(scan<ToyClusterer>(maximise("tracking.x"))), "the scan's metric 'tracking.x' belongs to none of the metrics that can be measured there (toy_metric)", Error);
+  CHECK_THROWS_WITH_AS(trainer.run(scan<ToyClusterer>(maximise("tracking.x"))),
+                       "the scan's metric 'tracking.x' belongs to none of the metrics that can be measured there (toy_metric)", Error);
 }
 
 TEST_CASE("a fit leaves the other stages alone") {

@@ -28,11 +28,15 @@ struct AppOptions {
 
   using Options = AppOptions;
   static constexpr auto describe() {
-    return hana::make_tuple(DEW_OPTION(train, "", "events to train on, such as 1000-1069,1075; empty: nine tenths of the source's"),
-                            DEW_OPTION(validate, "", "events to validate and scan on; empty: the last tenth of the source's when train is empty too, else none"),
-                            DEW_OPTION(minutes, "min", "time budget of the whole training, shared between the stages; 0: epochs decide"), DEW_OPTION(epochs, "", "epochs of every trained stage; 0: as each fit says"),
-                            DEW_OPTION(seed, "", "fixes every random number"), DEW_OPTION(device, "", "cpu or cuda"), DEW_OPTION(threads, "", "threads; 0: as many as there are cores"),
-                            DEW_OPTION(cache, "", "folder for built graphs; empty: in the run folder"), DEW_OPTION(cache_gb, "GB", "memory for events behind frozen stages"));
+    return hana::make_tuple(
+        DEW_OPTION(train, "", "events to train on, such as 1000-1069,1075; empty: nine tenths of the source's"),
+        DEW_OPTION(validate, "",
+                   "events to validate and scan on; empty: the last tenth of the source's when train is empty too, else none"),
+        DEW_OPTION(minutes, "min", "time budget of the whole training, shared between the stages; 0: epochs decide"),
+        DEW_OPTION(epochs, "", "epochs of every trained stage; 0: as each fit says"), DEW_OPTION(seed, "", "fixes every random number"),
+        DEW_OPTION(device, "", "cpu or cuda"), DEW_OPTION(threads, "", "threads; 0: as many as there are cores"),
+        DEW_OPTION(cache, "", "folder for built graphs; empty: in the run folder"),
+        DEW_OPTION(cache_gb, "GB", "memory for events behind frozen stages"));
   }
   bool operator==(AppOptions const&) const = default;
 };
@@ -43,7 +47,12 @@ inline std::atomic<bool> interrupted{false};  // set by Ctrl-C
 /// Turns Ctrl-C into a flag for a scope; a second Ctrl-C ends the program at once.
 class InterruptFlag {
  public:
-  InterruptFlag() : before_(std::signal(SIGINT, [](int) { if (interrupted.exchange(true)) std::_Exit(130); })) { interrupted = false; }
+  InterruptFlag()
+      : before_(std::signal(SIGINT, [](int) {
+          if (interrupted.exchange(true)) std::_Exit(130);
+        })) {
+    interrupted = false;
+  }
   ~InterruptFlag() { std::signal(SIGINT, before_); }
   InterruptFlag(InterruptFlag const&) = delete;
   InterruptFlag& operator=(InterruptFlag const&) = delete;
@@ -75,32 +84,57 @@ class App {
   App(std::string name, P pipeline) : App(std::move(name), "", std::move(pipeline), Source{}, {}, {}, {}) {}
 
   /// One sentence for --help.
-  App about(std::string text) && { about_ = std::move(text); return std::move(*this); }
+  App about(std::string text) && {
+    about_ = std::move(text);
+    return std::move(*this);
+  }
   /// Where events come from.
-  template <EventSource S> auto events(S source) && { return App<P, S, Plan, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source), std::move(plan_), std::move(metrics_), std::move(more_)); }
+  template <EventSource S> auto events(S source) && {
+    return App<P, S, Plan, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source), std::move(plan_),
+                                    std::move(metrics_), std::move(more_));
+  }
   /// The parts of the training, in order.
   template <class... Part> auto train(Part... parts) && {
-    return App<P, Source, std::tuple<Part...>, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source_), std::tuple<Part...>(std::move(parts)...), std::move(metrics_), std::move(more_));
+    return App<P, Source, std::tuple<Part...>, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source_),
+                                                        std::tuple<Part...>(std::move(parts)...), std::move(metrics_), std::move(more_));
   }
   /// What scores a trained pipeline, while training and after.
   template <Metric... M> auto evaluate(M... metrics) && {
-    return App<P, Source, Plan, std::tuple<M...>>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source_), std::move(plan_), std::tuple<M...>(std::move(metrics)...), std::move(more_));
+    return App<P, Source, Plan, std::tuple<M...>>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source_),
+                                                  std::move(plan_), std::tuple<M...>(std::move(metrics)...), std::move(more_));
   }
   /// A callback of one's own, beside progress and logs.
-  template <class C> App with(C callback) && { more_.add(std::move(callback)); return std::move(*this); }
+  template <class C> App with(C callback) && {
+    more_.add(std::move(callback));
+    return std::move(*this);
+  }
 
   /// Reads the command line and does what it says. Returns the exit status: 0, 1 for bad input, 2 for bad usage, 130 when interrupted.
   int run(int argc, char const* const* argv) && {
-    try { return run_checked(argc, argv); }
-    catch (Error const& e) { fmt::print(stderr, "{}\n", e.what()); return e.exit_status(); }
-    catch (c10::Error const& e) { fmt::print(stderr, "{}\n", e.what_without_backtrace()); return 1; }
-    catch (std::exception const& e) { fmt::print(stderr, "{}\n", e.what()); return 1; }
+    try {
+      return run_checked(argc, argv);
+    } catch (Error const& e) {
+      fmt::print(stderr, "{}\n", e.what());
+      return e.exit_status();
+    } catch (c10::Error const& e) {
+      fmt::print(stderr, "{}\n", e.what_without_backtrace());
+      return 1;
+    } catch (std::exception const& e) {
+      fmt::print(stderr, "{}\n", e.what());
+      return 1;
+    }
   }
 
  private:
   template <class, class, class, class> friend class App;
   App(std::string name, std::string about, P pipeline, Source source, Plan plan, Metrics metrics, Callbacks more)
-      : name_(std::move(name)), about_(std::move(about)), pipeline_(std::move(pipeline)), source_(std::move(source)), plan_(std::move(plan)), metrics_(std::move(metrics)), more_(std::move(more)) {}
+      : name_(std::move(name)),
+        about_(std::move(about)),
+        pipeline_(std::move(pipeline)),
+        source_(std::move(source)),
+        plan_(std::move(plan)),
+        metrics_(std::move(metrics)),
+        more_(std::move(more)) {}
 
   // what the command line says beside options
   struct Flags {
@@ -136,7 +170,9 @@ class App {
       option_flag(c, flags, options_.at("threads"));
     };
     auto const events_flag = [&](CLI::App* c) {
-      if (auto const* entry = options_.find(events_path()); entry && entry->type == "text") c->add_option_function<std::string>("--events", [&](std::string const& folder) { flags.set.emplace_back(events_path(), std::vector{folder}); }, "folder of events");
+      if (auto const* entry = options_.find(events_path()); entry && entry->type == "text")
+        c->add_option_function<std::string>(
+            "--events", [&](std::string const& folder) { flags.set.emplace_back(events_path(), std::vector{folder}); }, "folder of events");
     };
     common(train);
     events_flag(train);
@@ -145,13 +181,17 @@ class App {
     train->add_option("--init", flags.init, "start from the weights of a run");
     train->add_option("--config", flags.config, "TOML file of options; flags override it");
     train->add_flag("--force", flags.force, "overwrite what --out holds of another run");
-    for (auto const& e : options_.entries()) if (e.path != "device" && e.path != "threads") option_flag(train, flags, e);
+    for (auto const& e : options_.entries())
+      if (e.path != "device" && e.path != "threads") option_flag(train, flags, e);
     for (auto* c : {evaluate, run}) {
       common(c);
       events_flag(c);
       c->add_option("--run", flags.run, "run folder")->required();
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
-      for (auto const& e : options_.entries()) if (e.path.find('.') != std::string::npos && e.path.find(".fit.") == std::string::npos && e.path.find(".loss.") == std::string::npos) option_flag(c, flags, e);
+      for (auto const& e : options_.entries())
+        if (e.path.find('.') != std::string::npos && e.path.find(".fit.") == std::string::npos &&
+            e.path.find(".loss.") == std::string::npos)
+          option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
     run->add_option("--out", flags.out, "folder for the tracks")->required();
@@ -161,21 +201,28 @@ class App {
     simulate->add_option("--select", flags.select, "event numbers, such as 1-20")->required();
     simulate->add_flag("--force", flags.force, "overwrite events that are there");
     simulate->add_flag("--quiet", flags.quiet, "no progress");
-    simulate->add_option_function<std::string>("--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); }, "particles an event");
+    simulate->add_option_function<std::string>(
+        "--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); },
+        "particles an event");
     for (auto const& e : simulation.entries()) option_flag(simulate, flags, e);
     for (auto* c : {train, evaluate, run, list, simulate}) c->allow_extras();
 
-    try { cli.parse(argc, const_cast<char**>(argv)); }
-    catch (CLI::Success const& e) { return cli.exit(e); }
-    catch (CLI::ParseError const& e) {
+    try {
+      cli.parse(argc, const_cast<char**>(argv));
+    } catch (CLI::Success const& e) { return cli.exit(e); } catch (CLI::ParseError const& e) {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", e.what());
       return 2;
     }
     for (auto* c : {train, evaluate, run, list, simulate}) refuse_extras(*c);
 
     auto& known = simulate->parsed() ? simulation : options_;
-    auto const set_flags = [&] { for (auto const& [path, words] : flags.set) known.at(path, "--").set(words); };
-    if (simulate->parsed()) { set_flags(); return do_simulate(simulated, flags); }
+    auto const set_flags = [&] {
+      for (auto const& [path, words] : flags.set) known.at(path, "--").set(words);
+    };
+    if (simulate->parsed()) {
+      set_flags();
+      return do_simulate(simulated, flags);
+    }
     if (list->parsed()) {
       if (!flags.config.empty()) read_config(flags.config, options_);
       fmt::print("{}", options_table(options_));
@@ -184,7 +231,9 @@ class App {
     if (train->parsed()) {
       if (!flags.resume.empty()) {
         auto const elsewhere = [](auto const& option) { return option.first == "device" || option.first == "threads"; };
-        check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(), ErrorKind::usage, "--resume takes everything from the run folder; it goes with no other flag than --device, --threads and --quiet");
+        check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(),
+              ErrorKind::usage,
+              "--resume takes everything from the run folder; it goes with no other flag than --device, --threads and --quiet");
         flags.out = flags.resume;
         check(RunFolder(flags.out).exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
         flags.config = RunFolder(flags.out).config().string();
@@ -210,59 +259,69 @@ class App {
     check(!flags.out.empty(), ErrorKind::usage, "train needs --out RUN, the run folder to write (or --resume RUN)");
     if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
     else {
-    check(options_struct().minutes <= 0 || options_struct().epochs <= 0, ErrorKind::usage, "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
-    RunFolder const folder(flags.out);
-    if (!flags.resume.empty() && folder.finished()) { fmt::print("{}: is finished already\n", flags.out); return 0; }
-    resolve_events();
-    auto const train = parse_ranges(options_struct().train), validate = options_struct().validate.empty() ? std::vector<std::int64_t>{} : parse_ranges(options_struct().validate);
-    auto const config = config_text(options_, fmt::format("a run of {}\nwith dew {}, seed {}{}", name_, version, options_struct().seed, flags.init.empty() ? "" : ", from the weights of another run"));
-    bool going_on = !flags.resume.empty();
-    if (!going_on && !folder.vacant()) {
-      going_on = folder.exists() && !folder.finished() && flags.init.empty() && read_file(folder.config()) == config;
-      check(going_on || flags.force, ErrorKind::usage, "{}: holds {}; take another --out, or --force to overwrite it", flags.out,
-            folder.finished() ? "a finished run" : folder.exists() ? "an unfinished run with other options" : "something that is no run");
-    }
-    set_up(flags, !flags.quiet);
-    if (options_struct().epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, plan_);
+      check(options_struct().minutes <= 0 || options_struct().epochs <= 0, ErrorKind::usage,
+            "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
+      RunFolder const folder(flags.out);
+      if (!flags.resume.empty() && folder.finished()) {
+        fmt::print("{}: is finished already\n", flags.out);
+        return 0;
+      }
+      resolve_events();
+      auto const train = parse_ranges(options_struct().train),
+                 validate = options_struct().validate.empty() ? std::vector<std::int64_t>{} : parse_ranges(options_struct().validate);
+      auto const config = config_text(options_, fmt::format("a run of {}\nwith dew {}, seed {}{}", name_, version, options_struct().seed,
+                                                            flags.init.empty() ? "" : ", from the weights of another run"));
+      bool going_on = !flags.resume.empty();
+      if (!going_on && !folder.vacant()) {
+        going_on = folder.exists() && !folder.finished() && flags.init.empty() && read_file(folder.config()) == config;
+        check(going_on || flags.force, ErrorKind::usage, "{}: holds {}; take another --out, or --force to overwrite it", flags.out,
+              folder.finished() ? "a finished run"
+              : folder.exists() ? "an unfinished run with other options"
+                                : "something that is no run");
+      }
+      set_up(flags, !flags.quiet);
+      if (options_struct().epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, plan_);
 
-    auto all = train;
-    all.insert(all.end(), validate.begin(), validate.end());
-    each_event(all, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.labelled(id); });
-    if (!going_on && !folder.vacant()) folder.clear();
-    std::filesystem::create_directories(folder.path());
-    if (!going_on) write_file_atomically(folder.config(), config);
+      auto all = train;
+      all.insert(all.end(), validate.begin(), validate.end());
+      each_event(all, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.labelled(id); });
+      if (!going_on && !folder.vacant()) folder.clear();
+      std::filesystem::create_directories(folder.path());
+      if (!going_on) write_file_atomically(folder.config(), config);
 
-    Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
-    if (!flags.init.empty()) {
-      auto const from = load(pipeline_, flags.init);
-      trained.load_tensors(from.tensors(), flags.init);
-    }
-    TrainerSettings settings;
-    settings.train = train, settings.validate = validate, settings.minutes = options_struct().minutes, settings.cache_gb = options_struct().cache_gb;
-    settings.graph_cache = options_struct().cache.empty() ? folder.graphs() : std::filesystem::path(options_struct().cache);
-    settings.threads = at::get_num_threads();
-    detail::InterruptFlag interrupt;
-    settings.stop = [] { return detail::interrupted.load(); };
-    auto checkpoint = going_on ? folder.load() : std::nullopt;
-    if (going_on && !checkpoint && !flags.quiet) fmt::print(stderr, "{}: has no checkpoint yet; starts over\n", flags.out);
-    if (!checkpoint) for (auto const& log : {folder.log(), folder.csv_log()}) std::filesystem::remove(log);
-    auto callbacks = more_;
-    if (!flags.quiet) callbacks.add(Progress{});
-    callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
-    Trainer trainer(trained, source_, metrics_, settings, callbacks);
-    trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c); });
-    if (checkpoint) trainer.resume(std::move(*checkpoint));
-    if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
-      fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
-      return 130;
-    }
-    trained.save(folder.model());
-    auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet);
-    fmt::print("{}", summary.text());
-    write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
-    std::filesystem::remove(folder.checkpoint());
-    fmt::print("run folder: {}\n", flags.out);
-    return 0;
+      Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
+      if (!flags.init.empty()) {
+        auto const from = load(pipeline_, flags.init);
+        trained.load_tensors(from.tensors(), flags.init);
+      }
+      TrainerSettings settings;
+      settings.train = train, settings.validate = validate, settings.minutes = options_struct().minutes,
+      settings.cache_gb = options_struct().cache_gb;
+      settings.graph_cache = options_struct().cache.empty() ? folder.graphs() : std::filesystem::path(options_struct().cache);
+      settings.threads = at::get_num_threads();
+      detail::InterruptFlag interrupt;
+      settings.stop = [] { return detail::interrupted.load(); };
+      auto checkpoint = going_on ? folder.load() : std::nullopt;
+      if (going_on && !checkpoint && !flags.quiet) fmt::print(stderr, "{}: has no checkpoint yet; starts over\n", flags.out);
+      if (!checkpoint)
+        for (auto const& log : {folder.log(), folder.csv_log()}) std::filesystem::remove(log);
+      auto callbacks = more_;
+      if (!flags.quiet) callbacks.add(Progress{});
+      callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
+      Trainer trainer(trained, source_, metrics_, settings, callbacks);
+      trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c); });
+      if (checkpoint) trainer.resume(std::move(*checkpoint));
+      if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
+        fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
+        return 130;
+      }
+      trained.save(folder.model());
+      auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet);
+      fmt::print("{}", summary.text());
+      write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
+      std::filesystem::remove(folder.checkpoint());
+      fmt::print("run folder: {}\n", flags.out);
+      return 0;
     }
   }
 
@@ -277,44 +336,49 @@ class App {
 
   int do_run(Trained<P> const& trained, Flags const& flags) {
     using HitKeySet = typename decltype(source_.hits(0))::KeySet;
-    if constexpr (!P::template runs_on<HitKeySet>) fail(ErrorKind::usage, "this pipeline has a stage that reads the truth, so that it cannot run on bare hits");
-    else if constexpr (!P::template KeysAfterFirst<P::size, HitKeySet>::template has<Label>) fail(ErrorKind::usage, "this pipeline has no clusterer: nothing writes labels");
+    if constexpr (!P::template runs_on<HitKeySet>)
+      fail(ErrorKind::usage, "this pipeline has a stage that reads the truth, so that it cannot run on bare hits");
+    else if constexpr (!P::template KeysAfterFirst<P::size, HitKeySet>::template has<Label>)
+      fail(ErrorKind::usage, "this pipeline has no clusterer: nothing writes labels");
     else {
-    auto const ids = selected(flags);
-    std::filesystem::path const out = flags.out;
-    auto const marker = out / "run.json";
-    auto const identity = run_identity(trained);
-    if (std::filesystem::exists(out) && !(std::filesystem::is_directory(out) && std::filesystem::is_empty(out)) && !flags.force)
-      check(std::filesystem::exists(marker) && read_file(marker) == identity, ErrorKind::usage, "{}: holds something that is not of this run and these options; take another --out, or --force", flags.out);
-    bool const same = std::filesystem::exists(marker) && read_file(marker) == identity;
-    std::vector<std::int64_t> todo;
-    auto const file_of = [&](std::int64_t id) { return out / fmt::format("event{:09}-tracks.csv", id); };
-    for (auto id : ids) if (!same || !std::filesystem::exists(file_of(id))) todo.push_back(id);
-    each_event(todo, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.hits(id); });
-    std::filesystem::create_directories(out);
-    write_file_atomically(marker, identity);
-    std::size_t tracks = 0;
-    each_event(todo, "finding tracks", flags.quiet, [&](std::int64_t id) {
-      auto const hits = source_.hits(id);
-      auto const labels = trained.labels(hits).to(at::kCPU).contiguous();
-      auto const hit_id = hits[HitId{}].contiguous();
-      std::unordered_map<std::int64_t, std::int64_t> track_of;
-      for (std::int64_t i = 0; i < labels.size(0); ++i) {
-        track_of[hit_id.template const_data_ptr<std::int64_t>()[i]] = labels.template const_data_ptr<std::int64_t>()[i];
-      }
-      std::string text = "hit_id,track_id\n";
-      std::int64_t most = -1;
-      for (auto hit : every_hit(id, hit_id)) {
-        auto const at = track_of.find(hit);
-        auto const track = at == track_of.end() ? -1 : at->second;
-        most = std::max(most, track);
-        text += fmt::format("{},{}\n", hit, track);
-      }
-      tracks += std::size_t(most + 1);
-      write_file_atomically(file_of(id), text);
-    });
-    fmt::print("{} events, {} tracks, in {}{}\n", todo.size(), tracks, flags.out, todo.size() < ids.size() ? fmt::format(" ({} events were there already)", ids.size() - todo.size()) : "");
-    return 0;
+      auto const ids = selected(flags);
+      std::filesystem::path const out = flags.out;
+      auto const marker = out / "run.json";
+      auto const identity = run_identity(trained);
+      if (std::filesystem::exists(out) && !(std::filesystem::is_directory(out) && std::filesystem::is_empty(out)) && !flags.force)
+        check(std::filesystem::exists(marker) && read_file(marker) == identity, ErrorKind::usage,
+              "{}: holds something that is not of this run and these options; take another --out, or --force", flags.out);
+      bool const same = std::filesystem::exists(marker) && read_file(marker) == identity;
+      std::vector<std::int64_t> todo;
+      auto const file_of = [&](std::int64_t id) { return out / fmt::format("event{:09}-tracks.csv", id); };
+      for (auto id : ids)
+        if (!same || !std::filesystem::exists(file_of(id))) todo.push_back(id);
+      each_event(todo, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.hits(id); });
+      std::filesystem::create_directories(out);
+      write_file_atomically(marker, identity);
+      std::size_t tracks = 0;
+      each_event(todo, "finding tracks", flags.quiet, [&](std::int64_t id) {
+        auto const hits = source_.hits(id);
+        auto const labels = trained.labels(hits).to(at::kCPU).contiguous();
+        auto const hit_id = hits[HitId{}].contiguous();
+        std::unordered_map<std::int64_t, std::int64_t> track_of;
+        for (std::int64_t i = 0; i < labels.size(0); ++i) {
+          track_of[hit_id.template const_data_ptr<std::int64_t>()[i]] = labels.template const_data_ptr<std::int64_t>()[i];
+        }
+        std::string text = "hit_id,track_id\n";
+        std::int64_t most = -1;
+        for (auto hit : every_hit(id, hit_id)) {
+          auto const at = track_of.find(hit);
+          auto const track = at == track_of.end() ? -1 : at->second;
+          most = std::max(most, track);
+          text += fmt::format("{},{}\n", hit, track);
+        }
+        tracks += std::size_t(most + 1);
+        write_file_atomically(file_of(id), text);
+      });
+      fmt::print("{} events, {} tracks, in {}{}\n", todo.size(), tracks, flags.out,
+                 todo.size() < ids.size() ? fmt::format(" ({} events were there already)", ids.size() - todo.size()) : "");
+      return 0;
     }
   }
 
@@ -322,7 +386,8 @@ class App {
     auto const ids = parse_ranges(flags.select);
     for (auto id : ids) {
       auto const file = std::filesystem::path(flags.out) / fmt::format("event{:09}-hits.csv", id);
-      check(flags.force || !std::filesystem::exists(file), ErrorKind::usage, "{}: is there already; take another --out or --select, or --force", file.string());
+      check(flags.force || !std::filesystem::exists(file), ErrorKind::usage,
+            "{}: is there already; take another --out or --select, or --force", file.string());
     }
     std::filesystem::create_directories(flags.out);
     each_event(ids, "simulating", flags.quiet, [&](std::int64_t id) { detector.write(flags.out, id); });
@@ -345,7 +410,9 @@ class App {
     if (say) fmt::print(stderr, "{} (dew {}) on {}, {} threads\n", name_, version, device().str(), at::get_num_threads());
     (void)flags;
   }
-  template <class S, class L> void set_epochs(Fit<S, L>& f) { if (f.options.epochs > 0) f.options.epochs = options_struct().epochs; }
+  template <class S, class L> void set_epochs(Fit<S, L>& f) {
+    if (f.options.epochs > 0) f.options.epochs = options_struct().epochs;
+  }
   template <class S, class G> void set_epochs(Scan<S, G>&) {}
 
   /// Fills in which events are trained and validated on, where nothing was said.
@@ -357,12 +424,14 @@ class App {
     auto const middle = ids.end() - std::ptrdiff_t(held_back);
     std::vector<std::int64_t> train(ids.begin(), middle);
     if (held_back > 0) o.validate = ranges_text({middle, ids.end()});
-    else if (!o.validate.empty()) std::erase_if(train, [v = parse_ranges(o.validate)](auto id) { return std::find(v.begin(), v.end(), id) != v.end(); });
+    else if (!o.validate.empty())
+      std::erase_if(train, [v = parse_ranges(o.validate)](auto id) { return std::find(v.begin(), v.end(), id) != v.end(); });
     o.train = ranges_text(train);
   }
   std::vector<std::int64_t> all_ids() const {
     if constexpr (requires { source_.options.events; }) {
-      if constexpr (std::convertible_to<decltype(source_.options.events), std::string>) check(!source_.options.events.empty(), ErrorKind::usage, "where are the events? say --events DIR");
+      if constexpr (std::convertible_to<decltype(source_.options.events), std::string>)
+        check(!source_.options.events.empty(), ErrorKind::usage, "where are the events? say --events DIR");
     }
     auto ids = source_.ids();
     check(!ids.empty(), ErrorKind::input, "the source has no events");
@@ -379,7 +448,12 @@ class App {
     bool const show = !quiet && isatty(2);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (show) fmt::print(stderr, "\r{} event {} ({}/{})\033[K", what, ids[i], i + 1, ids.size());
-      try { f(ids[i]); } catch (...) { if (show) fmt::print(stderr, "\r\033[K"); throw; }
+      try {
+        f(ids[i]);
+      } catch (...) {
+        if (show) fmt::print(stderr, "\r\033[K");
+        throw;
+      }
     }
     if (show) fmt::print(stderr, "\r\033[K");
     else if (!quiet && !ids.empty()) fmt::print(stderr, "{}: {} events done\n", what, ids.size());
@@ -406,21 +480,27 @@ class App {
     }
     OptionSet source;
     add_options(source, std::string(Source::name), source_);
-    for (auto const& e : source.entries()) if (e.path != events_path()) text += e.path + "=" + e.get();
-    return nlohmann::ordered_json{{"program", name_}, {"version", std::string(version)}, {"model_and_options", hash_name(text)}}.dump() + "\n";
+    for (auto const& e : source.entries())
+      if (e.path != events_path()) text += e.path + "=" + e.get();
+    return nlohmann::ordered_json{{"program", name_}, {"version", std::string(version)}, {"model_and_options", hash_name(text)}}.dump() +
+           "\n";
   }
 
   static void option_flag(CLI::App* c, Flags& flags, OptionEntry const& e) {
-    c->add_option_function<std::vector<std::string>>("--" + e.path, [&flags, path = e.path](std::vector<std::string> const& words) { flags.set.emplace_back(path, words); },
-                                                     fmt::format("{}{}; {}, default {}", e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type, e.default_text))
-        ->type_name("")->expected(1)->group(e.path.find('.') == std::string::npos ? "Options" : e.path.substr(0, e.path.find('.')));
+    c->add_option_function<std::vector<std::string>>(
+         "--" + e.path, [&flags, path = e.path](std::vector<std::string> const& words) { flags.set.emplace_back(path, words); },
+         fmt::format("{}{}; {}, default {}", e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type, e.default_text))
+        ->type_name("")
+        ->expected(1)
+        ->group(e.path.find('.') == std::string::npos ? "Options" : e.path.substr(0, e.path.find('.')));
   }
   static void refuse_extras(CLI::App const& c) {
     for (auto const& word : c.remaining()) {
       std::vector<std::string> names;
       for (auto const* o : c.get_options()) names.push_back(o->get_name());
       auto const bare = word.substr(0, word.find('='));
-      check(!word.starts_with("--"), ErrorKind::usage, "{} {}: there is no such option; the nearest is {}", c.get_name(), bare, nearest_name(bare, names));
+      check(!word.starts_with("--"), ErrorKind::usage, "{} {}: there is no such option; the nearest is {}", c.get_name(), bare,
+            nearest_name(bare, names));
       fail(ErrorKind::usage, "{}: '{}' was not expected", c.get_name(), word);
     }
   }

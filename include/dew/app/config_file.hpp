@@ -51,8 +51,9 @@ inline void read_config(std::filesystem::path const& file, OptionSet const& opti
     auto const where = line > 0 ? fmt::format("{}:{}: ", file.string(), line) : fmt::format("{}: ", file.string());
     auto inputs = item.inputs;
     if (inputs.size() == 1 && inputs[0] == "[]") inputs.clear();
-    try { options.at(path).set(inputs); }
-    catch (Error const& e) { fail(e.kind(), "{}{}", where, e.what()); }
+    try {
+      options.at(path).set(inputs);
+    } catch (Error const& e) { fail(e.kind(), "{}{}", where, e.what()); }
   }
 }
 
@@ -68,7 +69,9 @@ inline std::string config_text(OptionSet const& options, std::string const& head
       auto const dot = e.path.rfind('.');
       if ((dot == std::string::npos) != top) continue;
       if (auto const here = top ? std::string() : e.path.substr(0, dot); here != section) text += fmt::format("\n[{}]\n", section = here);
-      text += fmt::format("# {}{}; {}{}\n{} = {}\n", e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type, e.get() == e.default_text ? "" : ", default " + e.default_text, e.path.substr(dot == std::string::npos ? 0 : dot + 1), e.get());
+      text += fmt::format("# {}{}; {}{}\n{} = {}\n", e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type,
+                          e.get() == e.default_text ? "" : ", default " + e.default_text,
+                          e.path.substr(dot == std::string::npos ? 0 : dot + 1), e.get());
     }
   };
   text += "\n";
@@ -80,9 +83,12 @@ inline std::string config_text(OptionSet const& options, std::string const& head
 /// One line an option: path, value, type, unit, meaning.
 inline std::string options_table(OptionSet const& options) {
   std::size_t width = 0, value = 0;
-  for (auto const& e : options.entries()) width = std::max(width, e.path.size()), value = std::max(value, std::min<std::size_t>(24, e.get().size()));
+  for (auto const& e : options.entries())
+    width = std::max(width, e.path.size()), value = std::max(value, std::min<std::size_t>(24, e.get().size()));
   std::string text;
-  for (auto const& e : options.entries()) text += fmt::format("{:<{}}  {:<{}}  {}{} ({})\n", e.path, width, e.get(), value, e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type);
+  for (auto const& e : options.entries())
+    text += fmt::format("{:<{}}  {:<{}}  {}{} ({})\n", e.path, width, e.get(), value, e.unit.empty() ? "" : fmt::format("[{}] ", e.unit),
+                        e.help, e.type);
   return text;
 }
 

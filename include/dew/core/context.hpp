@@ -27,11 +27,11 @@ constexpr std::uint64_t mix_seed(std::uint64_t a, std::string_view text) {
 
 /// Passed to every policy whose call takes it.
 struct Context {
-  bool training = false;             ///< false: weights are fixed, nothing random happens
-  at::Device device = at::kCPU;      ///< where the tensors are
-  std::int64_t epoch = 0;            ///< counted from 0
-  std::int64_t event = 0;            ///< the event's number
-  std::uint64_t seed = 0;            ///< the run's seed mixed with the stage's name
+  bool training = false;         ///< false: weights are fixed, nothing random happens
+  at::Device device = at::kCPU;  ///< where the tensors are
+  std::int64_t epoch = 0;        ///< counted from 0
+  std::int64_t event = 0;        ///< the event's number
+  std::uint64_t seed = 0;        ///< the run's seed mixed with the stage's name
 
   /// A generator on `device`, seeded by (seed, stage, epoch, event, stream): the same call gives the same numbers.
   at::Generator generator(std::uint64_t stream = 0) const {

@@ -37,13 +37,15 @@ template <class... A>
 /// Throws `Error` of kind `kind` unless `ok`. The message says what was expected and what came; it is formatted only on failure.
 template <class... A>
 void check(bool ok, ErrorKind kind, fmt::format_string<A...> format, A&&... arguments) {
-  if (!ok) [[unlikely]] fail(kind, format, std::forward<A>(arguments)...);
+  if (!ok) [[unlikely]]
+    fail(kind, format, std::forward<A>(arguments)...);
 }
 
 /// The same for promises between parts of a program (`ErrorKind::internal`).
 template <class... A>
 void check(bool ok, fmt::format_string<A...> format, A&&... arguments) {
-  if (!ok) [[unlikely]] fail(ErrorKind::internal, format, std::forward<A>(arguments)...);
+  if (!ok) [[unlikely]]
+    fail(ErrorKind::internal, format, std::forward<A>(arguments)...);
 }
 
 }  // namespace dew

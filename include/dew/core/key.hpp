@@ -22,7 +22,9 @@ struct Nowhere { static constexpr std::string_view name = "-"; };            ///
 /// What a tensor's elements are. All real tensors of a record share one dtype (float or double); integers are 64 bits wide.
 enum class Kind { real, integer, boolean };
 
-inline constexpr std::string_view kind_name(Kind kind) { return kind == Kind::real ? "real" : kind == Kind::integer ? "integer" : "boolean"; }
+inline constexpr std::string_view kind_name(Kind kind) {
+  return kind == Kind::real ? "real" : kind == Kind::integer ? "integer" : "boolean";
+}
 
 /// A trailing dimension that may have any length.
 inline constexpr std::int64_t any = -1;
@@ -68,7 +70,9 @@ struct Binding {
 
 /// Binds `value` to the key K: `Record{set<DriftTime>(t)}`.
 template <KeyLike K>
-Binding<K> set(Tensor value) { return {std::move(value)}; }
+Binding<K> set(Tensor value) {
+  return {std::move(value)};
+}
 
 /// The object form of a key: `key::beta`. Assigning to it binds a tensor, so that a record reads `Record{key::beta = b}`.
 template <KeyLike K>
@@ -118,7 +122,7 @@ template <class... A> struct UnionAll { using type = Keys<>; };
 template <class A, class... Rest> struct UnionAll<A, Rest...> { using type = typename Union<A, typename UnionAll<Rest...>::type>::type; };
 }  // namespace detail
 
-template <class... A> using UnionOf = typename detail::UnionAll<A...>::type;                   ///< keys in any of the sets, in order, once each
+template <class... A> using UnionOf = typename detail::UnionAll<A...>::type;  ///< keys in any of the sets, in order, once each
 template <class A, class B> using IntersectionOf = typename detail::Intersection<A, B>::type;  ///< keys of A that are in B
 template <class A, class B> using DifferenceOf = typename detail::Difference<A, B>::type;      ///< keys of A that are not in B
 

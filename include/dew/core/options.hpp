@@ -33,19 +33,20 @@ Option(std::string_view, std::string_view, std::string_view, T O::*) -> Option<O
 #define DEW_OPTION(member, unit, help) (::dew::Option{#member, unit, help, &Options::member})
 
 /// An enumeration that can be an option says its values' names, in order, from 0: `constexpr auto names_of(Colour) { return std::array{"red", …}; }`
-template <class E>
-concept NamedEnum = std::is_enum_v<E> && requires(E e) { names_of(e).size(); };
+template <class E> concept NamedEnum = std::is_enum_v<E> && requires(E e) { names_of(e).size(); };
 
 // ---- every member is described, or the program does not compile ------------------------------------------------------------------
 template <class Options> struct describe_does_not_name_every_member_of_these_options;
 
 namespace detail {
 struct Anything {
-  template <class T> constexpr operator T&() const& noexcept;   // NOLINT(google-explicit-constructor)
-  template <class T> constexpr operator T&&() const&& noexcept; // NOLINT(google-explicit-constructor)
+  template <class T> constexpr operator T&() const& noexcept;    // NOLINT(google-explicit-constructor)
+  template <class T> constexpr operator T&&() const&& noexcept;  // NOLINT(google-explicit-constructor)
 };
 template <class O, std::size_t... i>
-constexpr bool takes(std::index_sequence<i...>) { return requires { O{(void(i), Anything{})...}; }; }
+constexpr bool takes(std::index_sequence<i...>) {
+  return requires { O{(void(i), Anything{})...}; };
+}
 template <class O, std::size_t n = 0>
 constexpr std::size_t member_count() {
   static_assert(n <= 64, "an options aggregate has at most 64 members");
@@ -55,8 +56,7 @@ constexpr std::size_t member_count() {
 }  // namespace detail
 
 /// An aggregate with a complete description.
-template <class O>
-concept Described = std::is_aggregate_v<O> && requires { O::describe(); };
+template <class O> concept Described = std::is_aggregate_v<O> && requires { O::describe(); };
 
 /// The description of O, a Hana tuple of `Option`; refuses to compile when a member was forgotten.
 template <Described O>
@@ -84,7 +84,8 @@ std::string to_text(T const& value) {
     std::string out = "\"";
     for (char c : std::string_view(value)) {
       if (c == '"' || c == '\\') out += '\\';
-      if (c == '\n') out += "\\n"; else out += c;
+      if (c == '\n') out += "\\n";
+      else out += c;
     }
     return out + '"';
   } else {
@@ -135,7 +136,8 @@ T from_text(std::vector<std::string> const& words, std::string_view path) {
       T value{};
       char const* first = word.data() + (word.starts_with('+') ? 1 : 0);
       auto const [end, error] = std::from_chars(first, word.data() + word.size(), value);
-      check(error == std::errc() && end == word.data() + word.size(), ErrorKind::usage, "{}: expected {}, got '{}'", path, type_text<T>(), word);
+      check(error == std::errc() && end == word.data() + word.size(), ErrorKind::usage, "{}: expected {}, got '{}'", path, type_text<T>(),
+            word);
       return value;
     } else return T(word);
   }
@@ -147,7 +149,10 @@ inline std::vector<std::string> toml_words(std::string_view value) {
   if (list) value = value.substr(1, value.size() - 2);
   std::vector<std::string> words;
   for (std::size_t i = 0; i < value.size();) {
-    if (value[i] == ' ' || (list && value[i] == ',')) { ++i; continue; }
+    if (value[i] == ' ' || (list && value[i] == ',')) {
+      ++i;
+      continue;
+    }
     std::string word;
     if (value[i] == '"') {
       for (++i; i < value.size() && value[i] != '"'; ++i) {
@@ -155,7 +160,8 @@ inline std::vector<std::string> toml_words(std::string_view value) {
         else word += value[i];
       }
       ++i;
-    } else while (i < value.size() && !(list && (value[i] == ',' || value[i] == ' '))) word += value[i++];
+    } else
+      while (i < value.size() && !(list && (value[i] == ',' || value[i] == ' '))) word += value[i++];
     words.push_back(std::move(word));
   }
   return words;
@@ -165,7 +171,10 @@ inline std::vector<std::string> toml_words(std::string_view value) {
 template <Described O>
 std::string print(O const& options) {
   std::string text;
-  hana::for_each(described<O>(), [&](auto const& o) { text += fmt::format("{} = {}  # {}{}\n", o.name, to_text(options.*(o.member)), o.unit.empty() ? "" : fmt::format("[{}] ", o.unit), o.help); });
+  hana::for_each(described<O>(), [&](auto const& o) {
+    text +=
+        fmt::format("{} = {}  # {}{}\n", o.name, to_text(options.*(o.member)), o.unit.empty() ? "" : fmt::format("[{}] ", o.unit), o.help);
+  });
   return text;
 }
 
@@ -173,8 +182,8 @@ std::string print(O const& options) {
 /// A described member somewhere in a program, reached by its path, such as `condenser.fit.epochs`.
 struct OptionEntry {
   std::string path, unit, help, type, default_text;
-  std::function<std::string()> get;                              ///< its value as TOML text
-  std::function<void(std::vector<std::string> const&)> set;      ///< parses and stores; throws `Error` (usage)
+  std::function<std::string()> get;                          ///< its value as TOML text
+  std::function<void(std::vector<std::string> const&)> set;  ///< parses and stores; throws `Error` (usage)
 };
 
 /// The number of edits (insert, delete, replace) between two words.
@@ -211,12 +220,14 @@ class OptionSet {
       using T = std::remove_cvref_t<decltype(options.*(o.member))>;
       T* value = &(options.*(o.member));
       auto path = prefix.empty() ? std::string(o.name) : prefix + "." + std::string(o.name);
-      add({path, std::string(o.unit), std::string(o.help), type_text<T>(), to_text(defaults.*(o.member)), [value] { return to_text(*value); },
+      add({path, std::string(o.unit), std::string(o.help), type_text<T>(), to_text(defaults.*(o.member)),
+           [value] { return to_text(*value); },
            [value, path](std::vector<std::string> const& words) { *value = from_text<T>(words, path); }});
     });
   }
   void add(OptionEntry entry) {
-    check(find(entry.path) == nullptr, ErrorKind::usage, "two options have the path '{}'; give one of the stages or losses another name", entry.path);
+    check(find(entry.path) == nullptr, ErrorKind::usage, "two options have the path '{}'; give one of the stages or losses another name",
+          entry.path);
     entries_.push_back(std::move(entry));
   }
   OptionEntry const* find(std::string_view path) const {

@@ -32,8 +32,14 @@ template <class Key, class Record> struct this_record_needs_a_tensor_for_each_of
 template <class... S> class Record;
 
 namespace detail {
-template <class S> struct Slot { using key = S; static constexpr bool maybe = false; };
-template <class K> struct Slot<Maybe<K>> { using key = K; static constexpr bool maybe = true; };
+template <class S> struct Slot {
+  using key = S;
+  static constexpr bool maybe = false;
+};
+template <class K> struct Slot<Maybe<K>> {
+  using key = K;
+  static constexpr bool maybe = true;
+};
 
 template <class Wide, class New> struct MergedSlots;
 template <class... S, class... Q> struct MergedSlots<Keys<S...>, Keys<Q...>> {
@@ -48,9 +54,12 @@ template <class... K, class... M> struct RecordWith<Keys<K...>, Keys<M...>> { us
 
 void check_tensor(std::string_view name, Kind kind, int row_dim, std::initializer_list<std::int64_t> trailing, Tensor const& tensor);
 template <class T> struct TrailingOf;
-template <std::int64_t... n> struct TrailingOf<Shape<n...>> { static constexpr std::initializer_list<std::int64_t> sizes() { return list; }
-  static constexpr std::initializer_list<std::int64_t> list{n...}; };
-std::string key_row(std::string_view name, std::string_view domain, Kind kind, std::string_view unit, std::string_view help, Tensor const& tensor);
+template <std::int64_t... n> struct TrailingOf<Shape<n...>> {
+  static constexpr std::initializer_list<std::int64_t> sizes() { return list; }
+  static constexpr std::initializer_list<std::int64_t> list{n...};
+};
+std::string key_row(std::string_view name, std::string_view domain, Kind kind, std::string_view unit, std::string_view help,
+                    Tensor const& tensor);
 std::string key_table(std::vector<std::string> const& rows);
 }  // namespace detail
 
@@ -83,14 +92,21 @@ class Record {
   }
 
   /// Narrowing: from a record that holds at least these keys. No check, no copy of data.
-  template <class... Q> requires(!std::same_as<Record<Q...>, Record> && ((Record<Q...>::template has<typename detail::Slot<S>::key> || detail::Slot<S>::maybe) && ...))
+  template <class... Q> requires(!std::same_as<Record<Q...>, Record> &&
+                                 ((Record<Q...>::template has<typename detail::Slot<S>::key> || detail::Slot<S>::maybe) && ...))
   Record(Record<Q...> const& wide) {  // NOLINT(google-explicit-constructor): a record is usable as any narrower one
     ((take<typename detail::Slot<S>::key>(wide)), ...);
   }
 
   /// The tensor under a key. Asking for a key that is not there does not compile.
-  template <class Q> Tensor const& operator[](Q const&) const& { demand<KeyOf<Q>>(); return values_[index_of<KeyOf<Q>>]; }
-  template <class Q> Tensor operator[](Q const&) && { demand<KeyOf<Q>>(); return std::move(values_[index_of<KeyOf<Q>>]); }
+  template <class Q> Tensor const& operator[](Q const&) const& {
+    demand<KeyOf<Q>>();
+    return values_[index_of<KeyOf<Q>>];
+  }
+  template <class Q> Tensor operator[](Q const&) && {
+    demand<KeyOf<Q>>();
+    return std::move(values_[index_of<KeyOf<Q>>]);
+  }
 
   /// The tensor under a key, or null when this record does not hold it: how a policy asks for what it only may read.
   template <class Q> Tensor const* find(Q const&) const {
@@ -105,12 +121,12 @@ class Record {
   template <class... Q> auto merge(Record<Q...> const& other) const {
     if constexpr (sizeof...(Q) == 0) return *this;
     else {
-    using Merged = typename detail::RecordFrom<typename detail::MergedSlots<Slots, typename Record<Q...>::KeySet>::type>::type;
-    Merged merged;
-    ((merged.template take<typename detail::Slot<S>::key>(*this)), ...);
-    ((merged.template take<typename detail::Slot<Q>::key>(other)), ...);
-    merged.check_tensors();
-    return merged;
+      using Merged = typename detail::RecordFrom<typename detail::MergedSlots<Slots, typename Record<Q...>::KeySet>::type>::type;
+      Merged merged;
+      ((merged.template take<typename detail::Slot<S>::key>(*this)), ...);
+      ((merged.template take<typename detail::Slot<Q>::key>(other)), ...);
+      merged.check_tensors();
+      return merged;
     }
   }
 
@@ -119,16 +135,21 @@ class Record {
 
   /// The number of rows of a domain.
   template <class Domain> std::int64_t rows(Domain const& = {}) const {
-    static_assert((std::same_as<typename detail::Slot<S>::key::Domain, Domain> || ...), "this record holds no key of that domain, so that its number of rows is not known");
+    static_assert((std::same_as<typename detail::Slot<S>::key::Domain, Domain> || ...),
+                  "this record holds no key of that domain, so that its number of rows is not known");
     std::int64_t n = -1;
-    ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> && n < 0 && slot<typename detail::Slot<S>::key>().defined() ? void(n = slot<typename detail::Slot<S>::key>().size(detail::Slot<S>::key::row_dim)) : void()), ...);
+    ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> && n < 0 && slot<typename detail::Slot<S>::key>().defined()
+          ? void(n = slot<typename detail::Slot<S>::key>().size(detail::Slot<S>::key::row_dim))
+          : void()),
+     ...);
     return n;
   }
 
   /// Keeps the rows of `domain` where `mask` [rows, bool] is true, in order, in every key of the domain, and renumbers every key that points
   /// into it: an edge whose hit is dropped is dropped too; any other value that pointed at a dropped row becomes −1.
   template <class Domain> Record select(Tensor const& mask, Domain const& = {}) const {
-    check(mask.defined() && mask.dim() == 1 && mask.scalar_type() == at::kBool, "select on {}: expected a boolean mask with one value a row, got {} {}", Domain::name,
+    check(mask.defined() && mask.dim() == 1 && mask.scalar_type() == at::kBool,
+          "select on {}: expected a boolean mask with one value a row, got {} {}", Domain::name,
           mask.defined() ? at::toString(mask.scalar_type()) : "", shape_text(mask));
     if constexpr ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> || ...)) {
       auto const n = rows<Domain>();
@@ -136,8 +157,10 @@ class Record {
     }
     Record out = *this;
     auto const kept = mask.nonzero().squeeze(1);
-    auto const number = at::where(mask, mask.cumsum(0) - 1, at::scalar_tensor(-1, mask.options().dtype(at::kLong)));  // [rows] new row or -1
-    ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> ? out.template keep_rows<typename detail::Slot<S>::key>(kept) : void()), ...);
+    auto const number =
+        at::where(mask, mask.cumsum(0) - 1, at::scalar_tensor(-1, mask.options().dtype(at::kLong)));  // [rows] new row or -1
+    ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> ? out.template keep_rows<typename detail::Slot<S>::key>(kept) : void()),
+     ...);
     (out.template renumber<typename detail::Slot<S>::key, Domain>(number), ...);
     (out.template drop_dangling<typename detail::Slot<S>::key, Domain>(), ...);
     return out;
@@ -146,36 +169,45 @@ class Record {
   /// All tensors on a device, reals in `dtype` if it is given.
   Record to(at::Device device) const {
     Record out = *this;
-    for (auto& value : out.values_) if (value.defined()) value = value.to(device);
+    for (auto& value : out.values_)
+      if (value.defined()) value = value.to(device);
     return out;
   }
   Record to(at::ScalarType real) const {
     check(real == at::kFloat || real == at::kDouble, "a record's reals are float or double, not {}", at::toString(real));
     Record out = *this;
-    ((detail::Slot<S>::key::kind == Kind::real && out.slot<typename detail::Slot<S>::key>().defined() ? void(out.slot<typename detail::Slot<S>::key>() = out.slot<typename detail::Slot<S>::key>().to(real)) : void()), ...);
+    ((detail::Slot<S>::key::kind == Kind::real && out.slot<typename detail::Slot<S>::key>().defined()
+          ? void(out.slot<typename detail::Slot<S>::key>() = out.slot<typename detail::Slot<S>::key>().to(real))
+          : void()),
+     ...);
     return out;
   }
   /// The same tensors without history: gradients stop here.
   Record detach() const {
     Record out = *this;
-    for (auto& value : out.values_) if (value.defined()) value = value.detach();
+    for (auto& value : out.values_)
+      if (value.defined()) value = value.detach();
     return out;
   }
   /// The device of the tensors (CPU for an empty record).
   at::Device device() const {
-    for (auto const& value : values_) if (value.defined()) return value.device();
+    for (auto const& value : values_)
+      if (value.defined()) return value.device();
     return at::kCPU;
   }
   /// Bytes held by the tensors.
   std::size_t bytes() const {
     std::size_t sum = 0;
-    for (auto const& value : values_) if (value.defined()) sum += value.nbytes();
+    for (auto const& value : values_)
+      if (value.defined()) sum += value.nbytes();
     return sum;
   }
 
   /// Calls `f(key, tensor)` for every key that holds a tensor, in order.
   template <class F> void for_each(F&& f) const {
-    ((slot<typename detail::Slot<S>::key>().defined() ? void(f(typename detail::Slot<S>::key{}, slot<typename detail::Slot<S>::key>())) : void()), ...);
+    ((slot<typename detail::Slot<S>::key>().defined() ? void(f(typename detail::Slot<S>::key{}, slot<typename detail::Slot<S>::key>()))
+                                                      : void()),
+     ...);
   }
 
   /// A table: one line a key with its domain, kind, shape, unit and meaning.
@@ -196,10 +228,16 @@ class Record {
   template <class... Q> friend class Record;
 
   template <class K> static constexpr void demand() {
-    if constexpr (!has<K>) { this_record_does_not_hold_the_key<K, Record> sentence; (void)sentence; }
+    if constexpr (!has<K>) {
+      this_record_does_not_hold_the_key<K, Record> sentence;
+      (void)sentence;
+    }
   }
   template <class K, bool maybe, class... Q> static constexpr void demand_binding() {
-    if constexpr (!maybe && !Keys<Q...>::template has<K>) { this_record_needs_a_tensor_for_each_of_its_keys_but_one_is_missing<K, Record> sentence; (void)sentence; }
+    if constexpr (!maybe && !Keys<Q...>::template has<K>) {
+      this_record_needs_a_tensor_for_each_of_its_keys_but_one_is_missing<K, Record> sentence;
+      (void)sentence;
+    }
   }
   template <class K> static constexpr std::size_t index_of = [] {
     std::size_t at = 0, i = 0;
@@ -207,7 +245,10 @@ class Record {
     return at;
   }();
   template <class K> Tensor& slot() {
-    if constexpr (!has_slot<K>) { this_record_does_not_hold_the_key<K, Record> sentence; (void)sentence; }
+    if constexpr (!has_slot<K>) {
+      this_record_does_not_hold_the_key<K, Record> sentence;
+      (void)sentence;
+    }
     return values_[index_of<K>];
   }
   template <class K> Tensor const& slot() const { return values_[index_of<K>]; }
@@ -223,7 +264,8 @@ class Record {
     if constexpr (std::same_as<typename K::PointsInto, Domain>) {
       if (auto& t = slot<K>(); t.defined()) {
         auto const flat = t.reshape(-1);
-        t = (number.size(0) == 0 ? at::full_like(flat, -1) : at::where(flat >= 0, number.index_select(0, flat.clamp_min(0)), flat)).reshape(t.sizes());
+        t = (number.size(0) == 0 ? at::full_like(flat, -1) : at::where(flat >= 0, number.index_select(0, flat.clamp_min(0)), flat))
+                .reshape(t.sizes());
       }
     }
   }
@@ -236,12 +278,14 @@ class Record {
     }
   }
   template <class K> void check_key() const {
-    if (auto const& t = slot<K>(); t.defined()) detail::check_tensor(K::name, K::kind, K::row_dim, detail::TrailingOf<typename K::Trailing>::sizes(), t);
+    if (auto const& t = slot<K>(); t.defined())
+      detail::check_tensor(K::name, K::kind, K::row_dim, detail::TrailingOf<typename K::Trailing>::sizes(), t);
   }
   template <class K> void check_domain() const {
     if (auto const& t = slot<K>(); t.defined()) {
       auto const n = rows<typename K::Domain>();
-      check(t.size(K::row_dim) == n, "{}: expected {} rows, as the record's other keys of {} have, got {}", K::name, n, K::Domain::name, shape_text(t));
+      check(t.size(K::row_dim) == n, "{}: expected {} rows, as the record's other keys of {} have, got {}", K::name, n, K::Domain::name,
+            shape_text(t));
     }
   }
   void check_common() const {
@@ -250,11 +294,12 @@ class Record {
     std::string_view first_name, real_name;
     for_each([&]<class K>(K, Tensor const& t) {
       if (!first) first = &t, first_name = K::name;
-      check(t.device() == first->device(), "{}: on {}, but the record's {} is on {}", K::name, t.device().str(), first_name, first->device().str());
+      check(t.device() == first->device(), "{}: on {}, but the record's {} is on {}", K::name, t.device().str(), first_name,
+            first->device().str());
       if (K::kind != Kind::real) return;
       if (!real) real = &t, real_name = K::name;
-      check(t.scalar_type() == real->scalar_type(), "{}: dtype {}, but the record's {} is {}; all reals of a record share one dtype", K::name, at::toString(t.scalar_type()),
-            real_name, at::toString(real->scalar_type()));
+      check(t.scalar_type() == real->scalar_type(), "{}: dtype {}, but the record's {} is {}; all reals of a record share one dtype",
+            K::name, at::toString(t.scalar_type()), real_name, at::toString(real->scalar_type()));
     });
   }
 
@@ -291,15 +336,25 @@ auto collate(std::vector<Record<S...>> const& events) {
 template <class... S> std::string format_as(Record<S...> const& record) { return record.table(); }
 
 namespace detail {
-inline void check_tensor(std::string_view name, Kind kind, int row_dim, std::initializer_list<std::int64_t> trailing, Tensor const& tensor) {
+inline void check_tensor(std::string_view name, Kind kind, int row_dim, std::initializer_list<std::int64_t> trailing,
+                         Tensor const& tensor) {
   auto const dtype = tensor.scalar_type();
-  bool const fits = kind == Kind::integer ? dtype == at::kLong : kind == Kind::boolean ? dtype == at::kBool : dtype == at::kFloat || dtype == at::kDouble;
-  check(fits, "{}: expected {}, got dtype {}", name, kind == Kind::integer ? "64-bit integers" : kind == Kind::boolean ? "booleans" : "float or double", at::toString(dtype));
+  bool const fits = kind == Kind::integer   ? dtype == at::kLong
+                    : kind == Kind::boolean ? dtype == at::kBool
+                                            : dtype == at::kFloat || dtype == at::kDouble;
+  check(fits, "{}: expected {}, got dtype {}", name,
+        kind == Kind::integer   ? "64-bit integers"
+        : kind == Kind::boolean ? "booleans"
+                                : "float or double",
+        at::toString(dtype));
   bool shape = tensor.dim() == std::int64_t(trailing.size()) + 1;
   std::vector<std::string> expected;
   std::int64_t dim = 0;
   for (auto it = trailing.begin(); dim <= std::int64_t(trailing.size()); ++dim) {
-    if (dim == row_dim) { expected.emplace_back("rows"); continue; }
+    if (dim == row_dim) {
+      expected.emplace_back("rows");
+      continue;
+    }
     auto const want = *it++;
     expected.push_back(want == any ? "any" : fmt::to_string(want));
     shape = shape && (want == any || tensor.size(dim) == want);
@@ -307,8 +362,11 @@ inline void check_tensor(std::string_view name, Kind kind, int row_dim, std::ini
   check(shape, "{}: expected shape [{}], got {}", name, fmt::join(expected, ", "), shape_text(tensor));
 }
 
-inline std::string key_row(std::string_view name, std::string_view domain, Kind kind, std::string_view unit, std::string_view help, Tensor const& tensor) {
-  return fmt::format("{:<22} {:<10} {:<8} {:<14} {:<8} {}", name, domain, kind == Kind::real ? at::toString(tensor.scalar_type()) : kind_name(kind).data(), shape_text(tensor), unit.empty() ? "-" : unit, help);
+inline std::string key_row(std::string_view name, std::string_view domain, Kind kind, std::string_view unit, std::string_view help,
+                           Tensor const& tensor) {
+  return fmt::format("{:<22} {:<10} {:<8} {:<14} {:<8} {}", name, domain,
+                     kind == Kind::real ? at::toString(tensor.scalar_type()) : kind_name(kind).data(), shape_text(tensor),
+                     unit.empty() ? "-" : unit, help);
 }
 inline std::string key_table(std::vector<std::string> const& rows) {
   auto text = fmt::format("{:<22} {:<10} {:<8} {:<14} {:<8} {}\n", "key", "domain", "type", "shape", "unit", "meaning");

@@ -20,7 +20,8 @@ class Widths {
   template <class R>
   static Widths of(R const& record) {
     Widths out;
-    record.for_each([&]<class K>(K, Tensor const& t) { out.by_name_[std::string(K::name)] = t.dim() > 1 ? t.size(K::row_dim == 0 ? -1 : 0) : 1; });
+    record.for_each(
+        [&]<class K>(K, Tensor const& t) { out.by_name_[std::string(K::name)] = t.dim() > 1 ? t.size(K::row_dim == 0 ? -1 : 0) : 1; });
     return out;
   }
 

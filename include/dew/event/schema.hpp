@@ -8,41 +8,44 @@
 namespace dew {
 
 // ---- what a detector gives: known for every event ---------------------------------------------------------------------------------
-struct HitId : Key<"hit_id", Hits, Kind::integer, Shape<>, "", "the hit's number in its file"> {};                                        // [N]
-struct Position : Key<"position", Hits, Kind::real, Shape<3>, "mm", "x, y, z"> {};                                                       // [N, 3]
-struct Layer : Key<"layer", Hits, Kind::integer, Shape<>, "", "the hit's layer, as its geometry numbers them"> {};                       // [N]
-struct HitFeatures : Key<"hit_features", Hits, Kind::real, Shape<any>, "", "what models read of a hit, scaled to order 1"> {};           // [N, f]
+struct HitId : Key<"hit_id", Hits, Kind::integer, Shape<>, "", "the hit's number in its file"> {};                              // [N]
+struct Position : Key<"position", Hits, Kind::real, Shape<3>, "mm", "x, y, z"> {};                                              // [N, 3]
+struct Layer : Key<"layer", Hits, Kind::integer, Shape<>, "", "the hit's layer, as its geometry numbers them"> {};              // [N]
+struct HitFeatures : Key<"hit_features", Hits, Kind::real, Shape<any>, "", "what models read of a hit, scaled to order 1"> {};  // [N, f]
 
 // ---- what is known of simulated events (id > 0 a particle, 0 noise, -1 unknown) -------------------------------------------------------
-struct ParticleId : Key<"particle_id", Hits, Kind::integer, Shape<>, "", "the hit's particle; 0 noise, -1 unknown"> {};                   // [N]
-struct Pt : Key<"pt", Hits, Kind::real, Shape<>, "GeV", "transverse momentum of the hit's particle; 0 without one"> {};                  // [N]
-struct Eta : Key<"eta", Hits, Kind::real, Shape<>, "", "pseudorapidity of the hit's particle; 0 without one"> {};                        // [N]
-struct Reconstructable : Key<"reconstructable", Hits, Kind::boolean, Shape<>, "", "the hit's particle left hits on at least 3 layers"> {};  // [N]
+struct ParticleId : Key<"particle_id", Hits, Kind::integer, Shape<>, "", "the hit's particle; 0 noise, -1 unknown"> {};  // [N]
+struct Pt : Key<"pt", Hits, Kind::real, Shape<>, "GeV", "transverse momentum of the hit's particle; 0 without one"> {};  // [N]
+struct Eta : Key<"eta", Hits, Kind::real, Shape<>, "", "pseudorapidity of the hit's particle; 0 without one"> {};        // [N]
+struct Reconstructable : Key<"reconstructable", Hits, Kind::boolean, Shape<>, "", "the hit's particle left hits on at least 3 layers"> {
+};  // [N]
 
 // The particles themselves, fixed when the event is loaded: hits that a stage drops later still count against the tracks. Rows are the
 // particles (id > 0) that left a selected hit, sorted by id.
-struct TruthId : Key<"truth_id", Particles, Kind::integer, Shape<>, "", "the particle's number, ascending"> {};                           // [P]
-struct TruthPt : Key<"truth_pt", Particles, Kind::real, Shape<>, "GeV", "the particle's transverse momentum"> {};                        // [P]
-struct TruthEta : Key<"truth_eta", Particles, Kind::real, Shape<>, "", "the particle's pseudorapidity"> {};                              // [P]
-struct TruthHits : Key<"truth_hits", Particles, Kind::integer, Shape<>, "", "the particle's selected hits"> {};                          // [P]
-struct TruthReconstructable : Key<"truth_reconstructable", Particles, Kind::boolean, Shape<>, "", "hits on at least 3 layers"> {};        // [P]
+struct TruthId : Key<"truth_id", Particles, Kind::integer, Shape<>, "", "the particle's number, ascending"> {};                     // [P]
+struct TruthPt : Key<"truth_pt", Particles, Kind::real, Shape<>, "GeV", "the particle's transverse momentum"> {};                   // [P]
+struct TruthEta : Key<"truth_eta", Particles, Kind::real, Shape<>, "", "the particle's pseudorapidity"> {};                         // [P]
+struct TruthHits : Key<"truth_hits", Particles, Kind::integer, Shape<>, "", "the particle's selected hits"> {};                     // [P]
+struct TruthReconstructable : Key<"truth_reconstructable", Particles, Kind::boolean, Shape<>, "", "hits on at least 3 layers"> {};  // [P]
 
 // ---- graphs -----------------------------------------------------------------------------------------------------------------------
-struct EdgeIndex : Key<"edge_index", Edges, Kind::integer, Shape<2>, "row", "source and target hit; a message flows to the target"> {     // [2, E]
+struct EdgeIndex
+    : Key<"edge_index", Edges, Kind::integer, Shape<2>, "row", "source and target hit; a message flows to the target"> {  // [2, E]
   using PointsInto = Hits;
   static constexpr int row_dim = 1;
   static constexpr bool drops_row = true;
 };
-struct EdgeFeatures : Key<"edge_features", Edges, Kind::real, Shape<any>, "", "what models read of an edge, scaled to order 1"> {};      // [E, f]
-struct EdgeTruth : Key<"edge_truth", Edges, Kind::boolean, Shape<>, "", "both ends belong to one particle"> {};                          // [E]
+struct EdgeFeatures : Key<"edge_features", Edges, Kind::real, Shape<any>, "", "what models read of an edge, scaled to order 1"> {
+};  // [E, f]
+struct EdgeTruth : Key<"edge_truth", Edges, Kind::boolean, Shape<>, "", "both ends belong to one particle"> {};  // [E]
 
 // ---- what models and clusterers write ---------------------------------------------------------------------------------------------
-struct EdgeScore : Key<"edge_score", Edges, Kind::real, Shape<>, "", "the edge classifier's w in (0, 1)"> {};                            // [E]
-struct NodeEmbedding : Key<"node_embedding", Hits, Kind::real, Shape<any>, "", "the edge classifier's last node embedding"> {};          // [N, h]
-struct EdgeEmbedding : Key<"edge_embedding", Edges, Kind::real, Shape<any>, "", "the edge classifier's last edge embedding"> {};         // [E, h]
-struct Latent : Key<"latent", Hits, Kind::real, Shape<any>, "", "the condenser's coordinates"> {};                                       // [N, d]
-struct Beta : Key<"beta", Hits, Kind::real, Shape<>, "", "condensation likelihood in (0, 1)"> {};                                        // [N]
-struct Label : Key<"label", Hits, Kind::integer, Shape<>, "", "the hit's track; -1 for none"> {};                                        // [N]
+struct EdgeScore : Key<"edge_score", Edges, Kind::real, Shape<>, "", "the edge classifier's w in (0, 1)"> {};                     // [E]
+struct NodeEmbedding : Key<"node_embedding", Hits, Kind::real, Shape<any>, "", "the edge classifier's last node embedding"> {};   // [N, h]
+struct EdgeEmbedding : Key<"edge_embedding", Edges, Kind::real, Shape<any>, "", "the edge classifier's last edge embedding"> {};  // [E, h]
+struct Latent : Key<"latent", Hits, Kind::real, Shape<any>, "", "the condenser's coordinates"> {};                                // [N, d]
+struct Beta : Key<"beta", Hits, Kind::real, Shape<>, "", "condensation likelihood in (0, 1)"> {};                                 // [N]
+struct Label : Key<"label", Hits, Kind::integer, Shape<>, "", "the hit's track; -1 for none"> {};                                 // [N]
 
 /// The objects of the keys, in a namespace of their own so that a local variable called `beta` hides nothing.
 namespace key {

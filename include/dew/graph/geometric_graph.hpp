@@ -59,7 +59,8 @@ struct GeometricGraph {
   /// Tells graphs of different geometries apart in a cache.
   std::string cache_text() const {
     std::string text;
-    for (auto const& pair : geometry.pairs()) text += fmt::format("{}-{} {} {};", pair.inner, pair.outer, pair.crossing_r_mm, pair.crossing_z_mm);
+    for (auto const& pair : geometry.pairs())
+      text += fmt::format("{}-{} {} {};", pair.inner, pair.outer, pair.crossing_r_mm, pair.crossing_z_mm);
     return text;
   }
 

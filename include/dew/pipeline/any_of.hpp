@@ -17,7 +17,9 @@ template <class... P> struct AnyOfModule<true, P...> {
 };
 template <class... P> struct IntersectionAll;
 template <class A> struct IntersectionAll<A> { using type = A; };
-template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...> { using type = typename IntersectionAll<IntersectionOf<A, B>, Rest...>::type; };
+template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...> {
+  using type = typename IntersectionAll<IntersectionOf<A, B>, Rest...>::type;
+};
 }  // namespace detail
 
 /// One stage out of several, chosen by the option `choice` when the program runs. It reads what any of its alternatives reads and writes what all of
@@ -40,32 +42,42 @@ struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...> {
   bool operator==(AnyOf const&) const = default;
 
   void add_options(OptionSet& set, std::string const& prefix) {
-    set.add({prefix + ".choice", "", "the part that is used", fmt::format("{}", fmt::join(names, "|")), to_text(names[choice]), [this] { return to_text(names[choice]); },
+    set.add({prefix + ".choice", "", "the part that is used", fmt::format("{}", fmt::join(names, "|")), to_text(names[choice]),
+             [this] { return to_text(names[choice]); },
              [this, prefix](std::vector<std::string> const& words) {
                auto const at = words.size() == 1 ? std::find(names.begin(), names.end(), words[0]) : names.end();
-               check(at != names.end(), ErrorKind::usage, "{}.choice: expected one of {}, got '{}'", prefix, fmt::join(names, ", "), fmt::join(words, ","));
+               check(at != names.end(), ErrorKind::usage, "{}.choice: expected one of {}, got '{}'", prefix, fmt::join(names, ", "),
+                     fmt::join(words, ","));
                choice = std::size_t(at - names.begin());
              }});
-    std::apply([&](auto&... p) { (dew::add_options(set, prefix + "." + std::string(std::remove_cvref_t<decltype(p)>::name), p), ...); }, alternatives);
+    std::apply([&](auto&... p) { (dew::add_options(set, prefix + "." + std::string(std::remove_cvref_t<decltype(p)>::name), p), ...); },
+               alternatives);
   }
 
   void require(Widths const& available) const {
-    visit([&](auto const& p) { if constexpr (requires { p.require(available); }) p.require(available); });
+    visit([&](auto const& p) {
+      if constexpr (requires { p.require(available); }) p.require(available);
+    });
   }
 
-  auto make(Widths const& widths) const requires(Learns<P> || ...) {
+  auto make(Widths const& widths) const requires(Learns<P> || ...)
+  {
     auto module = std::make_shared<typename AnyOf::Module>();
     module->choice = choice;
-    visit([&]<class Q>(Q const& p) { if constexpr (Learns<Q>) module->chosen = module->register_module(std::string(Q::name), p.make(widths)); });
+    visit([&]<class Q>(Q const& p) {
+      if constexpr (Learns<Q>) module->chosen = module->register_module(std::string(Q::name), p.make(widths));
+    });
     return module;
   }
 
-  RecordOf<Writes> operator()(RecordOf<Reads, MayRead> const& event, Context const& context) const requires(!(Learns<P> || ...)) {
+  RecordOf<Writes> operator()(RecordOf<Reads, MayRead> const& event, Context const& context) const requires(!(Learns<P> || ...))
+  {
     return visit([&](auto const& p) -> RecordOf<Writes> { return call(p, event, context); });
   }
   template <class M> requires(Learns<P> || ...)
   RecordOf<Writes> operator()(RecordOf<Reads, MayRead> const& event, M& module, Context const& context) const {
-    check(module.choice == choice, ErrorKind::usage, "{}: the choice is '{}', but what was trained is '{}'", name, names[choice], names[module.choice]);
+    check(module.choice == choice, ErrorKind::usage, "{}: the choice is '{}', but what was trained is '{}'", name, names[choice],
+          names[module.choice]);
     return visit([&]<class Q>(Q const& p) -> RecordOf<Writes> {
       if constexpr (Learns<Q>) return p(InputOf<Q>(event), dynamic_cast<typename Q::Module&>(*module.chosen), context);
       else return call(p, event, context);

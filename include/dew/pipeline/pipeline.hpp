@@ -23,7 +23,10 @@ template <class... S> class Pipeline;
 
 namespace detail {
 template <class Stage, class Key, bool there> constexpr bool demand_key() {
-  if constexpr (!there) { this_stage_reads_a_key_that_no_earlier_stage_and_no_source_writes<Stage, Key> sentence; (void)sentence; }
+  if constexpr (!there) {
+    this_stage_reads_a_key_that_no_earlier_stage_and_no_source_writes<Stage, Key> sentence;
+    (void)sentence;
+  }
   return there;
 }
 template <class Available, class Stage, class Reads> struct DemandReads;
@@ -58,7 +61,9 @@ constexpr bool satisfied() {
 
 /// Addresses a stage by its name: `fit<"coarse">(…)` makes a `ByName<"coarse">`.
 template <Text name>
-struct ByName { static constexpr std::string_view text = name.view(); };
+struct ByName {
+  static constexpr std::string_view text = name.view();
+};
 
 /// Stages in the order in which an event passes them. A regular value: copied, compared by its stages' options, printed through them.
 /// What is learned is elsewhere, in `Trained<Pipeline>`.
@@ -99,27 +104,48 @@ class Pipeline {
         return std::array<bool, size>{(exact ? std::same_as<S, Selector> : std::same_as<typename detail::PolicyOf<S>::type, Selector>)...};
       }
     }();
-    constexpr auto count = [](auto const& m) { std::size_t n = 0; for (bool b : m) n += b; return n; }(matches);
-    if constexpr (count == 0) { this_pipeline_has_no_stage_of_that_type_or_name<Selector, Pipeline> sentence; (void)sentence; }
-    if constexpr (count > 1) { this_pipeline_has_several_stages_of_that_type_so_address_one_by_its_name<Selector, Pipeline> sentence; (void)sentence; }
-    for (std::size_t i = 0; i < size; ++i) if (matches[i]) return i;
+    constexpr auto count = [](auto const& m) {
+      std::size_t n = 0;
+      for (bool b : m) n += b;
+      return n;
+    }(matches);
+    if constexpr (count == 0) {
+      this_pipeline_has_no_stage_of_that_type_or_name<Selector, Pipeline> sentence;
+      (void)sentence;
+    }
+    if constexpr (count > 1) {
+      this_pipeline_has_several_stages_of_that_type_so_address_one_by_its_name<Selector, Pipeline> sentence;
+      (void)sentence;
+    }
+    for (std::size_t i = 0; i < size; ++i)
+      if (matches[i]) return i;
     return size;
   }
   template <class Selector> auto& get() { return std::get<index<Selector>()>(stages); }
   template <class Selector> auto const& get() const { return std::get<index<Selector>()>(stages); }
 
   /// Calls `f(stage)` for each stage in order.
-  template <class F> void for_each(F&& f) { std::apply([&](auto&... s) { (f(s), ...); }, stages); }
-  template <class F> void for_each(F&& f) const { std::apply([&](auto const&... s) { (f(s), ...); }, stages); }
+  template <class F> void for_each(F&& f) {
+    std::apply([&](auto&... s) { (f(s), ...); }, stages);
+  }
+  template <class F> void for_each(F&& f) const {
+    std::apply([&](auto const&... s) { (f(s), ...); }, stages);
+  }
 
   bool operator==(Pipeline const&) const = default;
 
  private:
   template <class T> static constexpr void demand_stage() {
-    if constexpr (!dew::Stage<T>) { this_is_no_stage_it_needs_a_name_Reads_and_a_const_call_with_what_it_reads<T> sentence; (void)sentence; }
+    if constexpr (!dew::Stage<T>) {
+      this_is_no_stage_it_needs_a_name_Reads_and_a_const_call_with_what_it_reads<T> sentence;
+      (void)sentence;
+    }
   }
   template <class T> static constexpr void demand_unique() {
-    if constexpr (((S::name == T::name) + ... + 0) > 1) { two_stages_have_this_name_so_give_one_another_with_named<T> sentence; (void)sentence; }
+    if constexpr (((S::name == T::name) + ... + 0) > 1) {
+      two_stages_have_this_name_so_give_one_another_with_named<T> sentence;
+      (void)sentence;
+    }
   }
 };
 
@@ -146,7 +172,8 @@ std::string print(Pipeline<S...> const& pipeline) {
   for (auto name : Pipeline<S...>::names) {
     text += std::string(name) + "\n";
     for (auto const& e : set.entries())
-      if (e.path.starts_with(std::string(name) + ".")) text += fmt::format("  {} = {}{}\n", e.path.substr(name.size() + 1), e.get(), e.unit.empty() ? "" : " " + e.unit);
+      if (e.path.starts_with(std::string(name) + "."))
+        text += fmt::format("  {} = {}{}\n", e.path.substr(name.size() + 1), e.get(), e.unit.empty() ? "" : " " + e.unit);
   }
   return text;
 }

@@ -31,11 +31,15 @@ inline void copy_by_name(std::map<std::string, Tensor> const& from, std::map<std
   for (auto const& [name, t] : into) {
     auto const at = from.find(name);
     if (at == from.end()) missing.push_back(name);
-    else if (at->second.sizes() != t.sizes()) shapes.push_back(fmt::format("{} {} instead of {}", name, shape_text(at->second), shape_text(t)));
+    else if (at->second.sizes() != t.sizes())
+      shapes.push_back(fmt::format("{} {} instead of {}", name, shape_text(at->second), shape_text(t)));
   }
-  for (auto const& [name, t] : from) if (!into.contains(name)) unexpected.push_back(name);
-  check(missing.empty() && unexpected.empty() && shapes.empty(), ErrorKind::input, "{}: the weights do not fit this pipeline; missing: {}; unexpected: {}; other shape: {}", what,
-        missing.empty() ? "none" : fmt::format("{}", fmt::join(missing, ", ")), unexpected.empty() ? "none" : fmt::format("{}", fmt::join(unexpected, ", ")),
+  for (auto const& [name, t] : from)
+    if (!into.contains(name)) unexpected.push_back(name);
+  check(missing.empty() && unexpected.empty() && shapes.empty(), ErrorKind::input,
+        "{}: the weights do not fit this pipeline; missing: {}; unexpected: {}; other shape: {}", what,
+        missing.empty() ? "none" : fmt::format("{}", fmt::join(missing, ", ")),
+        unexpected.empty() ? "none" : fmt::format("{}", fmt::join(unexpected, ", ")),
         shapes.empty() ? "none" : fmt::format("{}", fmt::join(shapes, ", ")));
   at::NoGradGuard no_grad;
   for (auto const& [name, t] : into) Tensor(t).copy_(from.at(name));
@@ -61,15 +65,18 @@ class Trained<Pipeline<S...>> {
   /// Fresh modules for `pipeline`. `sample` is any event as the source gives it: it tells which keys there are and how wide they are.
   /// Initial weights depend on (seed, stage name) alone.
   template <class R>
-  Trained(PipelineType p, R const& sample, std::uint64_t seed, at::Device device = at::kCPU) : pipeline(std::move(p)), seed_(seed), device_(device) {
+  Trained(PipelineType p, R const& sample, std::uint64_t seed, at::Device device = at::kCPU)
+      : pipeline(std::move(p)), seed_(seed), device_(device) {
     require_keys<typename R::KeySet>();
     at::NoGradGuard no_grad;
     auto small = sample;
-    if constexpr (requires { sample.template rows<Hits>(); }) small = sample.select(at::arange(sample.template rows<Hits>(), at::TensorOptions(sample.device()).dtype(at::kLong)) < 64, Hits{});
+    if constexpr (requires { sample.template rows<Hits>(); })
+      small = sample.select(at::arange(sample.template rows<Hits>(), at::TensorOptions(sample.device()).dtype(at::kLong)) < 64, Hits{});
     make_from<0>(start(small.to(device)), context(small.device()));
   }
   /// Fresh modules from widths, as a checkpoint holds them.
-  Trained(PipelineType p, std::array<Widths, sizeof...(S)> widths, std::uint64_t seed) : pipeline(std::move(p)), widths_(std::move(widths)), seed_(seed) {
+  Trained(PipelineType p, std::array<Widths, sizeof...(S)> widths, std::uint64_t seed)
+      : pipeline(std::move(p)), widths_(std::move(widths)), seed_(seed) {
     make_all(std::make_index_sequence<size>{});
   }
   Trained(Trained&&) = default;
@@ -180,7 +187,9 @@ class Trained<Pipeline<S...>> {
       stages.push_back(std::string(PipelineType::names[i]));
       widths[std::string(PipelineType::names[i])] = widths_[i].by_name();
     }
-    return {{"dew.schema", "1"}, {"dew.version", std::string(version)}, {"dew.stages", stages.dump()}, {"dew.options", options.dump()}, {"dew.widths", widths.dump()}, {"dew.seed", std::to_string(seed_)}};
+    return {{"dew.schema", "1"},           {"dew.version", std::string(version)},
+            {"dew.stages", stages.dump()}, {"dew.options", options.dump()},
+            {"dew.widths", widths.dump()}, {"dew.seed", std::to_string(seed_)}};
   }
 
   /// Writes weights, options and widths: written aside, flushed, renamed.
@@ -216,7 +225,9 @@ class Trained<Pipeline<S...>> {
   template <std::size_t i, class Source> void require_at() const {
     if constexpr (requires(Widths const& w) { std::get<i>(pipeline.stages).require(w); }) {
       std::map<std::string, std::int64_t> names;
-      [&]<class... K>(Keys<K...>) { (names.emplace(std::string(K::name), 0), ...); }(typename PipelineType::template KeysAfterFirst<i, Source>{});
+      [&]<class... K>(Keys<K...>) {
+        (names.emplace(std::string(K::name), 0), ...);
+      }(typename PipelineType::template KeysAfterFirst<i, Source>{});
       std::get<i>(pipeline.stages).require(Widths(std::move(names)));
     }
   }
@@ -260,7 +271,8 @@ Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file
     check(!json.is_discarded(), ErrorKind::input, "{}: '{}' is not valid JSON", file.string(), name);
     return json;
   };
-  auto const schema = text("dew.schema"), stages = text("dew.stages"), options = text("dew.options"), widths = text("dew.widths"), seed = text("dew.seed");
+  auto const schema = text("dew.schema"), stages = text("dew.stages"), options = text("dew.options"), widths = text("dew.widths"),
+             seed = text("dew.seed");
   check(schema == 1, ErrorKind::input, "{}: expected schema 1, got {}", file.string(), schema.dump());
   nlohmann::json ours = nlohmann::json::array();
   for (auto name : Pipeline<S...>::names) ours.push_back(std::string(name));
@@ -271,9 +283,11 @@ Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file
   std::array<Widths, sizeof...(S)> made;
   try {
     for (auto const& [path, value] : options.items()) set.at(path, file.string() + ": ").set(toml_words(value.template get<std::string>()));
-    for (std::size_t i = 0; i < sizeof...(S); ++i) made[i] = Widths(widths.at(std::string(Pipeline<S...>::names[i])).template get<std::map<std::string, std::int64_t>>());
-  } catch (nlohmann::json::exception const& e) { fail(ErrorKind::input, "{}: {}", file.string(), e.what()); }
-  catch (Error const& e) { fail(ErrorKind::input, "{}: {}", file.string(), e.what()); }
+    for (std::size_t i = 0; i < sizeof...(S); ++i)
+      made[i] = Widths(widths.at(std::string(Pipeline<S...>::names[i])).template get<std::map<std::string, std::int64_t>>());
+  } catch (nlohmann::json::exception const& e) { fail(ErrorKind::input, "{}: {}", file.string(), e.what()); } catch (Error const& e) {
+    fail(ErrorKind::input, "{}: {}", file.string(), e.what());
+  }
   Trained<Pipeline<S...>> trained(std::move(pipeline), std::move(made), seed.template get<std::uint64_t>());
   trained.load_tensors(saved.tensors, file.string());
   return trained;

@@ -14,7 +14,10 @@ namespace dew {
 
 namespace detail {
 template <class S> constexpr bool cacheable() {
-  if constexpr (requires { { S::cacheable } -> std::convertible_to<bool>; }) return S::cacheable;
+  if constexpr (requires {
+                  { S::cacheable } -> std::convertible_to<bool>;
+                })
+    return S::cacheable;
   else return !CalledWithContext<S, InputOf<S>>;  // what takes a context may draw numbers
 }
 /// How many stages there are before the first that learns, draws numbers or is `cacheable = false`: what the graph cache holds.
@@ -27,17 +30,20 @@ template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) 
 /// What stages [from, size) and a further set of keys need of a record.
 template <class P, std::size_t from, class More> constexpr auto needed_from() {
   return []<std::size_t... i>(std::index_sequence<i...>) {
-    return UnionOf<More, Keys<OriginalRow>, UnionOf<ReadsOf<typename P::template Stage<from + i>>, MayReadOf<typename P::template Stage<from + i>>, decltype([] {
-      using S = typename P::template Stage<from + i>;
-      if constexpr (BringsTruth<S>) return ReadsOf<TruthOf<S>>{};
-      else return Keys<>{};
-    }())>...>{};
+    return UnionOf<More, Keys<OriginalRow>,
+                   UnionOf<ReadsOf<typename P::template Stage<from + i>>, MayReadOf<typename P::template Stage<from + i>>, decltype([] {
+                             using S = typename P::template Stage<from + i>;
+                             if constexpr (BringsTruth<S>) return ReadsOf<TruthOf<S>>{};
+                             else return Keys<>{};
+                           }())>...>{};
   }(std::make_index_sequence<P::size - from>{});
 }
 }  // namespace detail
 
 /// A hash of text as 16 hexadecimal digits: the name of a cached graph.
-inline std::string hash_name(std::string_view text) { return fmt::format("{:016x}{:016x}", mix_seed(0x9e37, text), mix_seed(0xc2b2, text)); }
+inline std::string hash_name(std::string_view text) {
+  return fmt::format("{:016x}{:016x}", mix_seed(0x9e37, text), mix_seed(0xc2b2, text));
+}
 
 /// Events of a source behind its pipeline's fixed stages (graph builders and transforms: everything before the first stage that learns).
 /// With a cache folder the graphs are kept there as safetensors, named after the event's content and the options of source and stages; a broken
@@ -47,7 +53,8 @@ class EventStore {
  public:
   static constexpr std::size_t fixed = detail::fixed_stages(static_cast<P const*>(nullptr));
   using Labelled = decltype(Trained<P>::start(std::declval<Source const&>().labelled(0)));
-  template <std::size_t n> using Behind = decltype(std::declval<Trained<P> const&>().template run<0, n>(std::declval<Labelled const&>(), Context{}));
+  template <std::size_t n> using Behind =
+      decltype(std::declval<Trained<P> const&>().template run<0, n>(std::declval<Labelled const&>(), Context{}));
 
   explicit EventStore(Source const& source, std::filesystem::path cache_folder = {}) : source_(source), folder_(std::move(cache_folder)) {}
 
@@ -60,13 +67,20 @@ class EventStore {
     add_options(source_options, std::string(Source::name), source);
     add_options(options, pipeline);
     auto text = fmt::format("dew {}\n", version);
-    for (auto const& e : source_options.entries()) if (!e.path.ends_with(".events")) text += e.path + "=" + e.get() + "\n";
+    for (auto const& e : source_options.entries())
+      if (!e.path.ends_with(".events")) text += e.path + "=" + e.get() + "\n";
     for (std::size_t i = 0; i < n; ++i) {
       text += std::string(P::names[i]) + "\n";
-      for (auto const& e : options.entries()) if (e.path.starts_with(std::string(P::names[i]) + ".")) text += e.path + "=" + e.get() + "\n";
+      for (auto const& e : options.entries())
+        if (e.path.starts_with(std::string(P::names[i]) + ".")) text += e.path + "=" + e.get() + "\n";
     }
     std::size_t i = 0;
-    pipeline.for_each([&](auto const& stage) { if constexpr (requires { stage.cache_text(); }) { if (i < n) text += stage.cache_text() + "\n"; } ++i; });
+    pipeline.for_each([&](auto const& stage) {
+      if constexpr (requires { stage.cache_text(); }) {
+        if (i < n) text += stage.cache_text() + "\n";
+      }
+      ++i;
+    });
     return text;
   }
 
@@ -75,9 +89,12 @@ class EventStore {
   Behind<n> load(Trained<P> const& trained, std::int64_t id, std::string const& text) const {
     static_assert(n <= fixed);
     at::NoGradGuard no_grad;
-    auto const file = folder_.empty() || n == 0 || !has_fingerprint ? std::filesystem::path() : folder_ / (cache_name(id, text) + ".safetensors");
+    auto const file =
+        folder_.empty() || n == 0 || !has_fingerprint ? std::filesystem::path() : folder_ / (cache_name(id, text) + ".safetensors");
     if (!file.empty() && std::filesystem::exists(file)) {
-      try { return load_record<Behind<n>>(file); } catch (Error const&) {}  // a broken file is made again
+      try {
+        return load_record<Behind<n>>(file);
+      } catch (Error const&) {}  // a broken file is made again
     }
     Context const context{.training = false, .device = at::kCPU, .epoch = 0, .event = id, .seed = trained.seed()};
     auto record = trained.template run<0, n>(Trained<P>::start(source_.labelled(id)), context);
@@ -116,14 +133,19 @@ class FrozenEvents {
   using Kept = decltype(behind(std::declval<Trained<P> const&>(), std::declval<Base const&>(), 0));
 
  public:
-  FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes) : store_(store), trained_(trained), text_(store.options_text(trained, base)), budget_(budget_bytes) {}
-  ~FrozenEvents() { if (ahead_.valid()) ahead_.wait(); }
+  FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes)
+      : store_(store), trained_(trained), text_(store.options_text(trained, base)), budget_(budget_bytes) {}
+  ~FrozenEvents() {
+    if (ahead_.valid()) ahead_.wait();
+  }
 
   /// The event `id`; `next` (if ≥ 0) is prepared meanwhile when it is not kept yet.
   Kept get(std::int64_t id, std::int64_t next = -1) {
     auto at = kept_.find(id);
     if (at == kept_.end()) {
-      auto record = behind(trained_, ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id, text_), id);
+      auto record =
+          behind(trained_,
+                 ahead_id_ == id && ahead_.valid() ? (ahead_id_ = -1, ahead_.get()) : store_.template load<base>(trained_, id, text_), id);
       prepare(next);
       auto const bytes = record.bytes();
       if (held_ + bytes > budget_) return record;

@@ -32,14 +32,19 @@ struct FitOptions {
 
   using Options = FitOptions;
   static constexpr auto describe() {
-    return hana::make_tuple(
-        DEW_OPTION(epochs, "", "passes over the training events; 0 trains nothing"), DEW_OPTION(share, "", "share of a time budget, relative to the other fits and scans"),
-        DEW_OPTION(optimiser, "", "optimiser"), DEW_OPTION(learning_rate, "", "largest learning rate"), DEW_OPTION(weight_decay, "", "weight decay (decoupled for adamw)"),
-        DEW_OPTION(momentum, "", "momentum, for sgd alone"), DEW_OPTION(schedule, "", "how the learning rate falls"), DEW_OPTION(warmup_steps, "steps", "steps over which the learning rate rises; 0 for none"),
-        DEW_OPTION(final_rate, "", "learning rate at the end, relative to the largest"), DEW_OPTION(events_per_step, "", "events whose gradients are averaged for a step"),
-        DEW_OPTION(clip_norm, "", "largest norm of the gradient; 0 clips nothing"), DEW_OPTION(patience, "", "stop after so many validations without a better loss; 0 never"),
-        DEW_OPTION(keep_best, "", "end with the weights of the best validation loss instead of the last ones"), DEW_OPTION(validate_every, "epochs", "epochs between validations; the last epoch always; 0 never"),
-        DEW_OPTION(validation_events, "", "at most so many of the validation events while training; 0 for all"));
+    return hana::make_tuple(DEW_OPTION(epochs, "", "passes over the training events; 0 trains nothing"),
+                            DEW_OPTION(share, "", "share of a time budget, relative to the other fits and scans"),
+                            DEW_OPTION(optimiser, "", "optimiser"), DEW_OPTION(learning_rate, "", "largest learning rate"),
+                            DEW_OPTION(weight_decay, "", "weight decay (decoupled for adamw)"),
+                            DEW_OPTION(momentum, "", "momentum, for sgd alone"), DEW_OPTION(schedule, "", "how the learning rate falls"),
+                            DEW_OPTION(warmup_steps, "steps", "steps over which the learning rate rises; 0 for none"),
+                            DEW_OPTION(final_rate, "", "learning rate at the end, relative to the largest"),
+                            DEW_OPTION(events_per_step, "", "events whose gradients are averaged for a step"),
+                            DEW_OPTION(clip_norm, "", "largest norm of the gradient; 0 clips nothing"),
+                            DEW_OPTION(patience, "", "stop after so many validations without a better loss; 0 never"),
+                            DEW_OPTION(keep_best, "", "end with the weights of the best validation loss instead of the last ones"),
+                            DEW_OPTION(validate_every, "epochs", "epochs between validations; the last epoch always; 0 never"),
+                            DEW_OPTION(validation_events, "", "at most so many of the validation events while training; 0 for all"));
   }
   bool operator==(FitOptions const&) const = default;
 };
@@ -48,8 +53,9 @@ struct FitOptions {
 inline double learning_rate_factor(FitOptions const& o, std::int64_t step, double progress) {
   double const rise = o.warmup_steps > 0 ? std::min(1.0, double(step + 1) / o.warmup_steps) : 1.0;
   double const p = std::clamp(progress, 0.0, 1.0);
-  double const fall = o.schedule == Schedule::cosine ? o.final_rate + (1 - o.final_rate) * 0.5 * (1 + std::cos(M_PI * p))
-                      : o.schedule == Schedule::linear ? o.final_rate + (1 - o.final_rate) * (1 - p) : 1.0;
+  double const fall = o.schedule == Schedule::cosine   ? o.final_rate + (1 - o.final_rate) * 0.5 * (1 + std::cos(M_PI * p))
+                      : o.schedule == Schedule::linear ? o.final_rate + (1 - o.final_rate) * (1 - p)
+                                                       : 1.0;
   return rise * fall;
 }
 
@@ -79,7 +85,9 @@ auto fit(L loss, FitOptions options = {}) {
 }
 /// The same for stages addressed by name: `fit<"coarse">(…)`.
 template <Text... name, class L> requires(sizeof...(name) > 0)
-auto fit(L loss, FitOptions options = {}) { return fit<ByName<name>...>(std::move(loss), options); }
+auto fit(L loss, FitOptions options = {}) {
+  return fit<ByName<name>...>(std::move(loss), options);
+}
 
 /// Which figure a scan looks at, and in which direction.
 struct Goal {
@@ -89,7 +97,8 @@ struct Goal {
 
   using Options = Goal;
   static constexpr auto describe() {
-    return hana::make_tuple(DEW_OPTION(metric, "", "figure that decides, by its full name"), DEW_OPTION(maximise, "", "true: the largest is the best"),
+    return hana::make_tuple(DEW_OPTION(metric, "", "figure that decides, by its full name"),
+                            DEW_OPTION(maximise, "", "true: the largest is the best"),
                             DEW_OPTION(share, "", "share of a time budget that is set aside for this scan"));
   }
   bool operator==(Goal const&) const = default;
@@ -113,25 +122,35 @@ struct Scan {
 
 /// `scan<Dbscan>(maximise("tracking.pt0.9.double_majority"), {.eps_max = 0.6})`
 template <Scannable Stage>
-auto scan(Goal goal, typename Stage::Scan grid = {}) { return Scan<Stage, typename Stage::Scan>{std::move(goal), std::move(grid)}; }
+auto scan(Goal goal, typename Stage::Scan grid = {}) {
+  return Scan<Stage, typename Stage::Scan>{std::move(goal), std::move(grid)};
+}
 /// The same for a stage addressed by name; the grid is `Stage::Scan`'s: `scan<"tracks">(maximise(…), Dbscan::Scan{})`.
 template <Text name, class Grid>
-auto scan(Goal goal, Grid grid) { return Scan<ByName<name>, Grid>{std::move(goal), std::move(grid)}; }
+auto scan(Goal goal, Grid grid) {
+  return Scan<ByName<name>, Grid>{std::move(goal), std::move(grid)};
+}
 
 /// Adds the options of a fit: `<stage>.fit.<option>` and `<stage>.loss.<loss>.<option>`, the weight of each term among them.
 template <class P, class... Sel, class... L>
 void add_plan_options(OptionSet& set, Fit<Selectors<Sel...>, Sum<L...>>& f) {
   auto const stage = std::string(Fit<Selectors<Sel...>, Sum<L...>>::template name<P>());
   set.add(stage + ".fit", f.options);
-  std::apply([&]<class... T>(T&... term) {
-    ([&] {
-      auto const prefix = fmt::format("{}.loss.{}", stage, std::remove_cvref_t<decltype(term.loss)>::name);
-      double* weight = &term.weight;
-      set.add({prefix + ".weight", "", "weight of this term in the loss; 0 leaves it out", "number", to_text(*weight), [weight] { return to_text(*weight); },
-               [weight, prefix](std::vector<std::string> const& words) { *weight = from_text<double>(words, prefix + ".weight"); }});
-      add_options(set, prefix, term.loss);
-    }(), ...);
-  }, f.loss.terms);
+  std::apply(
+      [&]<class... T>(T&... term) {
+        (
+            [&] {
+              auto const prefix = fmt::format("{}.loss.{}", stage, std::remove_cvref_t<decltype(term.loss)>::name);
+              double* weight = &term.weight;
+              set.add(
+                  {prefix + ".weight", "", "weight of this term in the loss; 0 leaves it out", "number", to_text(*weight),
+                   [weight] { return to_text(*weight); },
+                   [weight, prefix](std::vector<std::string> const& words) { *weight = from_text<double>(words, prefix + ".weight"); }});
+              add_options(set, prefix, term.loss);
+            }(),
+            ...);
+      },
+      f.loss.terms);
 }
 template <class P, class Selector, class Grid>
 void add_plan_options(OptionSet& set, Scan<Selector, Grid>& s) {

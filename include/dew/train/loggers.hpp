@@ -17,11 +17,15 @@ namespace dew {
 /// A line on the terminal that shows how far a training is; where there is no terminal, a line an epoch and one every ten seconds.
 class Progress {
  public:
-  explicit Progress(std::FILE* out = stderr, Clock clock = steady_clock()) : out_(out), clock_(std::move(clock)), terminal_(isatty(fileno(out)) != 0) {}
+  explicit Progress(std::FILE* out = stderr, Clock clock = steady_clock())
+      : out_(out), clock_(std::move(clock)), terminal_(isatty(fileno(out)) != 0) {}
 
-  void on(TrainingStarted const& e) { line("training on {} events, validating on {} ({}, {} threads)", e.train_events, e.validate_events, e.device, e.threads); }
+  void on(TrainingStarted const& e) {
+    line("training on {} events, validating on {} ({}, {} threads)", e.train_events, e.validate_events, e.device, e.threads);
+  }
   void on(FitStarted const& e) {
-    line("{}: {} parameters, {}", e.stage, e.parameters, e.epochs > 0 ? fmt::format("{} epochs", e.epochs) : fmt::format("{:.1f} minutes", e.seconds_allotted / 60));
+    line("{}: {} parameters, {}", e.stage, e.parameters,
+         e.epochs > 0 ? fmt::format("{} epochs", e.epochs) : fmt::format("{:.1f} minutes", e.seconds_allotted / 60));
     shown_ = clock_();
   }
   void on(StepEnded const& e) {
@@ -29,19 +33,26 @@ class Progress {
     if (now - shown_ < (terminal_ ? 0.2 : 10.0)) return;
     shown_ = now;
     int const filled = int(std::lround(20 * e.progress));
-    auto const text = fmt::format("{} [{}{}] {:3.0f} %  epoch {}{}  step {}  loss {:.4f}", e.stage, std::string(std::size_t(filled), '#'), std::string(std::size_t(20 - filled), '.'), 100 * e.progress, e.epoch + 1,
+    auto const text = fmt::format("{} [{}{}] {:3.0f} %  epoch {}{}  step {}  loss {:.4f}", e.stage, std::string(std::size_t(filled), '#'),
+                                  std::string(std::size_t(20 - filled), '.'), 100 * e.progress, e.epoch + 1,
                                   e.epochs > 0 ? fmt::format("/{}", e.epochs) : "", e.step, e.loss);
-    if (terminal_) { fmt::print(out_, "\r{}\033[K", text); open_ = true; std::fflush(out_); }
-    else line("{}", text);
+    if (terminal_) {
+      fmt::print(out_, "\r{}\033[K", text);
+      open_ = true;
+      std::fflush(out_);
+    } else line("{}", text);
   }
   void on(EpochEnded const& e) {
     auto text = fmt::format("{} epoch {}{}: loss {:.4f}", e.stage, e.epoch + 1, e.epochs > 0 ? fmt::format("/{}", e.epochs) : "", e.loss);
     if (std::isfinite(e.validation_loss)) text += fmt::format(", validation {:.4f}", e.validation_loss);
     for (auto const& [name, value] : e.validation)
-      if (name == "edges.auc" || name == "tracking.pt0.9.double_majority" || name == "tracking.pt0.9.perfect") text += fmt::format(", {} {:.4f}", name, value);
+      if (name == "edges.auc" || name == "tracking.pt0.9.double_majority" || name == "tracking.pt0.9.perfect")
+        text += fmt::format(", {} {:.4f}", name, value);
     line("{} ({:.0f} s)", text, e.seconds);
   }
-  void on(ScanEnded const& e) { line("{}: {} candidates, best {} with {} {:.4f} ({:.0f} s)", e.stage, e.candidates, e.best, e.metric, e.value, e.seconds); }
+  void on(ScanEnded const& e) {
+    line("{}: {} candidates, best {} with {} {:.4f} ({:.0f} s)", e.stage, e.candidates, e.best, e.metric, e.value, e.seconds);
+  }
   void on(TrainingEnded const& e) { line("{} after {:.0f} s", e.interrupted ? "stopped" : "trained", e.seconds); }
 
  private:
@@ -60,7 +71,8 @@ namespace detail {
 /// A file that grows by whole lines.
 class LineFile {
  public:
-  explicit LineFile(std::filesystem::path const& file) : file_(file), out_(std::make_shared<std::ofstream>(file, std::ios::app | std::ios::binary)) {
+  explicit LineFile(std::filesystem::path const& file)
+      : file_(file), out_(std::make_shared<std::ofstream>(file, std::ios::app | std::ios::binary)) {
     check(out_->good(), ErrorKind::input, "{}: cannot be written", file.string());
   }
   void line(std::string const& text) {
@@ -73,7 +85,9 @@ class LineFile {
   std::filesystem::path file_;
   std::shared_ptr<std::ofstream> out_;
 };
-inline nlohmann::ordered_json number(double value) { return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(); }
+inline nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+}
 }  // namespace detail
 
 /// One JSON object a line: every n-th step, every epoch, scan candidate and end. Values of a clock stand in keys that begin with `time_` and nowhere else.
@@ -94,9 +108,18 @@ class JsonlLog {
     j["time_s"] = e.seconds;
     out_.line(j.dump());
   }
-  void on(ScanTried const& e) { out_.line(nlohmann::ordered_json{{"kind", "scan"}, {"stage", e.stage}, {"options", e.options}, {"value", detail::number(e.value)}}.dump()); }
+  void on(ScanTried const& e) {
+    out_.line(
+        nlohmann::ordered_json{{"kind", "scan"}, {"stage", e.stage}, {"options", e.options}, {"value", detail::number(e.value)}}.dump());
+  }
   void on(ScanEnded const& e) {
-    out_.line(nlohmann::ordered_json{{"kind", "scanned"}, {"stage", e.stage}, {"metric", e.metric}, {"best", e.best}, {"value", detail::number(e.value)}, {"time_s", e.seconds}}.dump());
+    out_.line(nlohmann::ordered_json{{"kind", "scanned"},
+                                     {"stage", e.stage},
+                                     {"metric", e.metric},
+                                     {"best", e.best},
+                                     {"value", detail::number(e.value)},
+                                     {"time_s", e.seconds}}
+                  .dump());
   }
 
  private:
@@ -107,10 +130,12 @@ class JsonlLog {
 /// One row an epoch: `stage,epoch,step,loss,validation_loss,time_s`.
 class CsvLog {
  public:
-  explicit CsvLog(std::filesystem::path const& file) : fresh_(!std::filesystem::exists(file) || std::filesystem::file_size(file) == 0), out_(file) {}
+  explicit CsvLog(std::filesystem::path const& file)
+      : fresh_(!std::filesystem::exists(file) || std::filesystem::file_size(file) == 0), out_(file) {}
   void on(EpochEnded const& e) {
     if (std::exchange(fresh_, false)) out_.line("stage,epoch,step,loss,validation_loss,time_s");
-    out_.line(fmt::format("{},{},{},{},{},{}", e.stage, e.epoch, e.step, e.loss, std::isfinite(e.validation_loss) ? fmt::to_string(e.validation_loss) : "", e.seconds));
+    out_.line(fmt::format("{},{},{},{},{},{}", e.stage, e.epoch, e.step, e.loss,
+                          std::isfinite(e.validation_loss) ? fmt::to_string(e.validation_loss) : "", e.seconds));
   }
 
  private:

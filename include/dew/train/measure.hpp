@@ -17,7 +17,8 @@ constexpr std::size_t metric_place(Pipeline<S...> const*) {
   auto const look = [&]<class P>(P const*) {
     ++i;
     if (IntersectionOf<ReadsOf<M>, WritesOf<P>>::size > 0) place = i;
-    if constexpr (BringsTruth<P>) if (IntersectionOf<ReadsOf<M>, WritesOf<TruthOf<P>>>::size > 0) place = i;
+    if constexpr (BringsTruth<P>)
+      if (IntersectionOf<ReadsOf<M>, WritesOf<TruthOf<P>>>::size > 0) place = i;
   };
   (look(static_cast<S const*>(nullptr)), ...);
   return place;
@@ -25,11 +26,25 @@ constexpr std::size_t metric_place(Pipeline<S...> const*) {
 template <class P, class M> inline constexpr std::size_t place_of = metric_place<M>(static_cast<P const*>(nullptr));
 
 template <class M, class Available, class... K> constexpr bool demand_metric_keys(Keys<K...>) {
-  ([] { if constexpr (!Available::template has<K>) { this_metric_reads_a_key_that_no_stage_and_no_source_writes<M, K> sentence; (void)sentence; } }(), ...);
+  (
+      [] {
+        if constexpr (!Available::template has<K>) {
+          this_metric_reads_a_key_that_no_stage_and_no_source_writes<M, K> sentence;
+          (void)sentence;
+        }
+      }(),
+      ...);
   return true;
 }
 template <class L, class Stage, class Available, class... K> constexpr bool demand_loss_keys(Keys<K...>) {
-  ([] { if constexpr (!Available::template has<K>) { this_loss_reads_a_key_that_is_not_there_behind_the_stage_it_trains<L, Stage, K> sentence; (void)sentence; } }(), ...);
+  (
+      [] {
+        if constexpr (!Available::template has<K>) {
+          this_loss_reads_a_key_that_is_not_there_behind_the_stage_it_trains<L, Stage, K> sentence;
+          (void)sentence;
+        }
+      }(),
+      ...);
   return true;
 }
 }  // namespace detail
@@ -37,7 +52,8 @@ template <class L, class Stage, class Available, class... K> constexpr bool dema
 /// Runs stages [from, to) on a record in evaluation mode and adds the figures of every metric whose place is behind one of them: a metric looks at the
 /// record right behind the last stage that writes one of its keys, before any later cut. Figures are added as `metric.figure`.
 template <std::size_t from, std::size_t to, class P, class R, class... M>
-void run_and_measure(Trained<P> const& trained, R const& record, Context const& context, std::tuple<M...> const& metrics, Summary& summary) {
+void run_and_measure(Trained<P> const& trained, R const& record, Context const& context, std::tuple<M...> const& metrics,
+                     Summary& summary) {
   auto const measure_here = [&]<class One>(One const& metric) {
     if constexpr (detail::place_of<P, One> == from) {
       static_assert(detail::demand_metric_keys<One, typename R::KeySet>(ReadsOf<One>{}));

@@ -17,8 +17,11 @@ inline std::unique_ptr<torch::optim::Optimizer> make_optimiser(FitOptions const&
   std::vector<Tensor> list;
   for (auto const& [name, t] : parameters) list.push_back(t);
   switch (o.optimiser) {
-    case Optimiser::adam: return std::make_unique<torch::optim::Adam>(list, torch::optim::AdamOptions(o.learning_rate).weight_decay(o.weight_decay));
-    case Optimiser::sgd: return std::make_unique<torch::optim::SGD>(list, torch::optim::SGDOptions(o.learning_rate).momentum(o.momentum).weight_decay(o.weight_decay));
+    case Optimiser::adam:
+      return std::make_unique<torch::optim::Adam>(list, torch::optim::AdamOptions(o.learning_rate).weight_decay(o.weight_decay));
+    case Optimiser::sgd:
+      return std::make_unique<torch::optim::SGD>(
+          list, torch::optim::SGDOptions(o.learning_rate).momentum(o.momentum).weight_decay(o.weight_decay));
     case Optimiser::adamw: break;
   }
   return std::make_unique<torch::optim::AdamW>(list, torch::optim::AdamWOptions(o.learning_rate).weight_decay(o.weight_decay));
@@ -41,13 +44,15 @@ inline std::map<std::string, Tensor> optimiser_state(torch::optim::Optimizer& op
     auto const prefix = "optimiser." + name + ".";
     if (auto* adamw = dynamic_cast<torch::optim::AdamWParamState*>(at->second.get())) detail::save_adam(*adamw, prefix, out);
     else if (auto* adam = dynamic_cast<torch::optim::AdamParamState*>(at->second.get())) detail::save_adam(*adam, prefix, out);
-    else if (auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(at->second.get()); sgd && sgd->momentum_buffer().defined()) out[prefix + "momentum"] = sgd->momentum_buffer();
+    else if (auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(at->second.get()); sgd && sgd->momentum_buffer().defined())
+      out[prefix + "momentum"] = sgd->momentum_buffer();
   }
   return out;
 }
 
 /// Puts a saved state back. Parameters without one start afresh.
-inline void restore_optimiser_state(torch::optim::Optimizer& optimiser, NamedParameters const& parameters, std::map<std::string, Tensor> const& saved) {
+inline void restore_optimiser_state(torch::optim::Optimizer& optimiser, NamedParameters const& parameters,
+                                    std::map<std::string, Tensor> const& saved) {
   auto const adam = [&]<class State>(std::unique_ptr<State> state, std::string const& prefix) {
     state->step(saved.at(prefix + "step").item<std::int64_t>());
     state->exp_avg(saved.at(prefix + "exp_avg").clone());
@@ -58,7 +63,8 @@ inline void restore_optimiser_state(torch::optim::Optimizer& optimiser, NamedPar
     auto const prefix = "optimiser." + name + ".";
     auto& slot = optimiser.state();
     if (saved.contains(prefix + "step")) {
-      if (dynamic_cast<torch::optim::AdamW*>(&optimiser)) slot[p.unsafeGetTensorImpl()] = adam(std::make_unique<torch::optim::AdamWParamState>(), prefix);
+      if (dynamic_cast<torch::optim::AdamW*>(&optimiser))
+        slot[p.unsafeGetTensorImpl()] = adam(std::make_unique<torch::optim::AdamWParamState>(), prefix);
       else slot[p.unsafeGetTensorImpl()] = adam(std::make_unique<torch::optim::AdamParamState>(), prefix);
     } else if (saved.contains(prefix + "momentum")) {
       auto state = std::make_unique<torch::optim::SGDParamState>();

@@ -35,7 +35,9 @@ class RunFolder {
   bool exists() const { return std::filesystem::exists(config()); }
   bool finished() const { return std::filesystem::exists(metrics()) && std::filesystem::exists(model()); }
   /// Whether the folder is absent or empty.
-  bool vacant() const { return !std::filesystem::exists(folder_) || (std::filesystem::is_directory(folder_) && std::filesystem::is_empty(folder_)); }
+  bool vacant() const {
+    return !std::filesystem::exists(folder_) || (std::filesystem::is_directory(folder_) && std::filesystem::is_empty(folder_));
+  }
 
   /// Removes the files of a run, and nothing else.
   void clear() const {
@@ -51,7 +53,10 @@ class RunFolder {
     put(c.weights, "weights.");
     put(c.optimiser, "");
     put(c.best, "best.");
-    out.metadata = {{"dew.schema", "1"}, {"dew.state", c.state.json().dump()}, {"dew.log_bytes", std::to_string(bytes(log()))}, {"dew.csv_bytes", std::to_string(bytes(csv_log()))}};
+    out.metadata = {{"dew.schema", "1"},
+                    {"dew.state", c.state.json().dump()},
+                    {"dew.log_bytes", std::to_string(bytes(log()))},
+                    {"dew.csv_bytes", std::to_string(bytes(csv_log()))}};
     write_safetensors(checkpoint(), out);
     if (!c.best.empty()) {
       SafeTensors best_file;
@@ -79,8 +84,12 @@ class RunFolder {
   }
 
  private:
-  static std::uintmax_t bytes(std::filesystem::path const& file) { return std::filesystem::exists(file) ? std::filesystem::file_size(file) : 0; }
-  static void cut(std::filesystem::path const& file, std::uintmax_t size) { if (bytes(file) > size) std::filesystem::resize_file(file, size); }
+  static std::uintmax_t bytes(std::filesystem::path const& file) {
+    return std::filesystem::exists(file) ? std::filesystem::file_size(file) : 0;
+  }
+  static void cut(std::filesystem::path const& file, std::uintmax_t size) {
+    if (bytes(file) > size) std::filesystem::resize_file(file, size);
+  }
   std::filesystem::path folder_;
 };
 

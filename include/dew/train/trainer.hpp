@@ -23,32 +23,44 @@ struct TrainerSettings {
   std::filesystem::path graph_cache{};            ///< folder for built graphs; empty: none
   Clock clock = steady_clock();
   std::function<bool()> stop = [] { return false; };  ///< asked at each step; true: save and return
-  int threads = 1;                                ///< told to callbacks
+  int threads = 1;                                    ///< told to callbacks
 };
 
 /// Where a training stands: everything beside weights and optimiser that going on needs.
 struct TrainingState {
-  std::size_t part = 0;             ///< the running fit or scan of the plan
+  std::size_t part = 0;  ///< the running fit or scan of the plan
   int epoch = 0;
-  std::int64_t position = 0;        ///< events of the epoch that are done
-  std::int64_t step = 0;            ///< optimiser steps of this fit
-  double seconds = 0;               ///< spent, over all runs
-  double fit_began = 0;             ///< `seconds` when this fit began
-  double allotted = 0;              ///< seconds given to this fit; 0: by epochs
-  double epoch_loss = 0;            ///< sums over the epoch so far
+  std::int64_t position = 0;  ///< events of the epoch that are done
+  std::int64_t step = 0;      ///< optimiser steps of this fit
+  double seconds = 0;         ///< spent, over all runs
+  double fit_began = 0;       ///< `seconds` when this fit began
+  double allotted = 0;        ///< seconds given to this fit; 0: by epochs
+  double epoch_loss = 0;      ///< sums over the epoch so far
   std::vector<double> epoch_terms;
   double best = std::numeric_limits<double>::infinity();
   int epochs_since_best = 0;
   std::map<std::string, std::string> tuned;  ///< options that scans have set so far
 
   nlohmann::json json() const {
-    return {{"part", part}, {"epoch", epoch}, {"position", position}, {"step", step}, {"seconds", seconds}, {"fit_began", fit_began}, {"allotted", allotted}, {"epoch_loss", epoch_loss},
-            {"epoch_terms", epoch_terms}, {"best", std::isfinite(best) ? nlohmann::json(best) : nlohmann::json()}, {"epochs_since_best", epochs_since_best}, {"tuned", tuned}};
+    return {{"part", part},
+            {"epoch", epoch},
+            {"position", position},
+            {"step", step},
+            {"seconds", seconds},
+            {"fit_began", fit_began},
+            {"allotted", allotted},
+            {"epoch_loss", epoch_loss},
+            {"epoch_terms", epoch_terms},
+            {"best", std::isfinite(best) ? nlohmann::json(best) : nlohmann::json()},
+            {"epochs_since_best", epochs_since_best},
+            {"tuned", tuned}};
   }
   static TrainingState from(nlohmann::json const& j) {
     TrainingState s;
-    j.at("part").get_to(s.part), j.at("epoch").get_to(s.epoch), j.at("position").get_to(s.position), j.at("step").get_to(s.step), j.at("seconds").get_to(s.seconds);
-    j.at("fit_began").get_to(s.fit_began), j.at("allotted").get_to(s.allotted), j.at("epoch_loss").get_to(s.epoch_loss), j.at("epoch_terms").get_to(s.epoch_terms);
+    j.at("part").get_to(s.part), j.at("epoch").get_to(s.epoch), j.at("position").get_to(s.position), j.at("step").get_to(s.step),
+        j.at("seconds").get_to(s.seconds);
+    j.at("fit_began").get_to(s.fit_began), j.at("allotted").get_to(s.allotted), j.at("epoch_loss").get_to(s.epoch_loss),
+        j.at("epoch_terms").get_to(s.epoch_terms);
     if (!j.at("best").is_null()) j.at("best").get_to(s.best);
     j.at("epochs_since_best").get_to(s.epochs_since_best), j.at("tuned").get_to(s.tuned);
     return s;
@@ -58,7 +70,7 @@ struct TrainingState {
 /// A saved moment of a training. The trainer hands one to its `Saver` at the end of each epoch and when it is stopped.
 struct Checkpoint {
   std::map<std::string, Tensor> weights, optimiser;
-  std::map<std::string, Tensor> best;   ///< weights of the running fit's best validation loss; empty without one
+  std::map<std::string, Tensor> best;  ///< weights of the running fit's best validation loss; empty without one
   TrainingState state;
 };
 
@@ -75,7 +87,11 @@ class Trainer {
   using Saver = std::function<void(Checkpoint const&)>;
 
   Trainer(Trained<P>& trained, Source const& source, std::tuple<M...> metrics, TrainerSettings settings, Callbacks callbacks = {})
-      : trained_(trained), store_(source, settings.graph_cache), metrics_(std::move(metrics)), settings_(std::move(settings)), callbacks_(std::move(callbacks)) {
+      : trained_(trained),
+        store_(source, settings.graph_cache),
+        metrics_(std::move(metrics)),
+        settings_(std::move(settings)),
+        callbacks_(std::move(callbacks)) {
     check(!settings_.train.empty(), ErrorKind::usage, "a training needs at least one event to train on");
   }
 
@@ -95,7 +111,8 @@ class Trainer {
       add_options(set, trained_.pipeline);
       for (auto const& [path, value] : state_.tuned) set.at(path).set(toml_words(value));
     }
-    callbacks_.tell(TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
+    callbacks_.tell(
+        TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
     shares_ = {share_of(parts)...};
     std::size_t i = 0;
     bool const finished = ((i++ < state_.part || run_part(parts, i - 1)) && ...);
@@ -140,9 +157,14 @@ class Trainer {
     using F = Fit<S, L>;
     constexpr std::size_t first = F::template first<P>(), last = F::template last<P>(), end = last + 1;
     constexpr std::size_t until = next_learner(end);
-    if (f.options.epochs <= 0) { next_part(part); return true; }
+    if (f.options.epochs <= 0) {
+      next_part(part);
+      return true;
+    }
     auto const stage = std::string(F::template name<P>());
-    using Needed = decltype(detail::needed_from<P, first, UnionOf<decltype(loss_reads(static_cast<L const*>(nullptr))), ReadsOf<M>..., MayReadOf<M>...>>());
+    using Needed =
+        decltype(detail::needed_from<P, first,
+                                     UnionOf<decltype(loss_reads(static_cast<L const*>(nullptr))), ReadsOf<M>..., MayReadOf<M>...>>());
     FrozenEvents<first, Needed, P, Source> events(store_, trained_, budget());
 
     NamedParameters parameters;
@@ -172,21 +194,42 @@ class Trainer {
       auto const order = shuffled(stage, state_.epoch);
       bool out_of_time = false;
       while (state_.position < per_epoch && !out_of_time) {
-        if (settings_.stop()) { save(optimiser.get(), parameters); return false; }
+        if (settings_.stop()) {
+          save(optimiser.get(), parameters);
+          return false;
+        }
         double const progress = progress_of(f.options, per_epoch);
         double const rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, progress);
         set_learning_rate(*optimiser, rate);
         auto [loss, terms] = step<first, end>(f, stage, events, order, *optimiser, parameters);
         ++state_.step;
-        callbacks_.tell(StepEnded{stage, state_.epoch, state_.allotted > 0 ? 0 : f.options.epochs, state_.step, progress, loss, rate, terms});
+        callbacks_.tell(
+            StepEnded{stage, state_.epoch, state_.allotted > 0 ? 0 : f.options.epochs, state_.step, progress, loss, rate, terms});
         out_of_time = state_.allotted > 0 && seconds() - state_.fit_began >= state_.allotted;
       }
       bool const finished = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
-      EpochEnded ended{stage, state_.epoch, state_.allotted > 0 ? 0 : f.options.epochs, state_.step, progress_of(f.options, per_epoch), 0, state_.epoch_loss / double(state_.position), {}, std::nan(""), {}, 0};
+      EpochEnded ended{stage,
+                       state_.epoch,
+                       state_.allotted > 0 ? 0 : f.options.epochs,
+                       state_.step,
+                       progress_of(f.options, per_epoch),
+                       0,
+                       state_.epoch_loss / double(state_.position),
+                       {},
+                       std::nan(""),
+                       {},
+                       0};
       ended.learning_rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, ended.progress);
       std::size_t t = 0;
-      std::apply([&](auto const&... term) { (ended.terms.emplace_back(std::string(std::remove_cvref_t<decltype(term.loss)>::name), state_.epoch_terms[t++] / double(state_.position)), ...); }, f.loss.terms);
-      if (!settings_.validate.empty() && f.options.validate_every > 0 && (finished || (state_.epoch + 1) % f.options.validate_every == 0)) validate<first, end, until>(f, events, ended);
+      std::apply(
+          [&](auto const&... term) {
+            (ended.terms.emplace_back(std::string(std::remove_cvref_t<decltype(term.loss)>::name),
+                                      state_.epoch_terms[t++] / double(state_.position)),
+             ...);
+          },
+          f.loss.terms);
+      if (!settings_.validate.empty() && f.options.validate_every > 0 && (finished || (state_.epoch + 1) % f.options.validate_every == 0))
+        validate<first, end, until>(f, events, ended);
       ended.seconds = seconds();
       callbacks_.tell(ended);
       last_loss = ended.loss, last_validation = ended.validation_loss;
@@ -222,7 +265,9 @@ class Trainer {
     return order;
   }
 
-  Context context(std::int64_t event, int epoch, bool training) const { return {.training = training, .device = trained_.device(), .epoch = epoch, .event = event, .seed = trained_.seed()}; }
+  Context context(std::int64_t event, int epoch, bool training) const {
+    return {.training = training, .device = trained_.device(), .epoch = epoch, .event = event, .seed = trained_.seed()};
+  }
 
   template <class... L> static auto loss_reads(Sum<L...> const*) -> UnionOf<ReadsOf<L>..., MayReadOf<L>...>;
 
@@ -230,14 +275,22 @@ class Trainer {
   template <std::size_t first, std::size_t end, class F, class R>
   auto forward(F const& f, R const& record, Context const& c) const {
     auto const out = trained_.template run<first, end>(record, c);
-    std::apply([&]<class... T>(T const&... term) { (void(detail::demand_loss_keys<std::remove_cvref_t<decltype(term.loss)>, typename P::template Stage<end - 1>, typename std::remove_cvref_t<decltype(out)>::KeySet>(ReadsOf<std::remove_cvref_t<decltype(term.loss)>>{})), ...); }, f.loss.terms);
+    std::apply(
+        [&]<class... T>(T const&... term) {
+          (void(detail::demand_loss_keys<std::remove_cvref_t<decltype(term.loss)>, typename P::template Stage<end - 1>,
+                                         typename std::remove_cvref_t<decltype(out)>::KeySet>(
+               ReadsOf<std::remove_cvref_t<decltype(term.loss)>>{})),
+           ...);
+        },
+        f.loss.terms);
     auto loss_context = c;
     loss_context.seed = mix_seed(c.seed, "loss");
     return std::pair{evaluate(f.loss, out, loss_context), out};
   }
 
   template <std::size_t first, std::size_t end, class F, class E>
-  std::pair<double, Figures> step(F const& f, std::string const& stage, E& events, std::vector<std::int64_t> const& order, torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
+  std::pair<double, Figures> step(F const& f, std::string const& stage, E& events, std::vector<std::int64_t> const& order,
+                                  torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
     auto const n = std::min<std::int64_t>(std::max(1, f.options.events_per_step), std::int64_t(order.size()) - state_.position);
     optimiser.zero_grad();
     train_mode<F>(true);
@@ -247,11 +300,14 @@ class Trainer {
       auto const id = order[std::size_t(state_.position)];
       auto const next = state_.position + 1 < std::int64_t(order.size()) ? order[std::size_t(state_.position) + 1] : -1;
       auto const c = context(id, state_.epoch, true);
-      GlobalSeed seeded(mix_seed(mix_seed(mix_seed(trained_.seed(), stage), std::uint64_t(state_.epoch)), std::uint64_t(id)), trained_.device());
+      GlobalSeed seeded(mix_seed(mix_seed(mix_seed(trained_.seed(), stage), std::uint64_t(state_.epoch)), std::uint64_t(id)),
+                        trained_.device());
       auto const record = events.get(id, next).to(trained_.device());
       auto const value = forward<first, end>(f, record, c).first;
       double const loss = value.total.template item<double>();
-      if (!std::isfinite(loss)) fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, loss, id, state_.epoch, state_.step, terms_text(value.terms));
+      if (!std::isfinite(loss))
+        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, loss, id, state_.epoch,
+             state_.step, terms_text(value.terms));
       (value.total / double(n)).backward();
       sum += loss / double(n);
       state_.epoch_loss += loss;
@@ -265,7 +321,8 @@ class Trainer {
     }
     if (f.options.clip_norm > 0) {
       std::vector<Tensor> with_gradient;
-      for (auto const& [name, p] : parameters) if (p.grad().defined()) with_gradient.push_back(p);
+      for (auto const& [name, p] : parameters)
+        if (p.grad().defined()) with_gradient.push_back(p);
       if (!with_gradient.empty()) torch::nn::utils::clip_grad_norm_(with_gradient, f.options.clip_norm);
     }
     optimiser.step();
@@ -274,7 +331,9 @@ class Trainer {
   }
 
   template <class F> void train_mode(bool on) {
-    trained_.for_each_module([&]<std::size_t i>(std::integral_constant<std::size_t, i>, auto& module) { if (F::template trains<P>(i)) module.train(on); });
+    trained_.for_each_module([&]<std::size_t i>(std::integral_constant<std::size_t, i>, auto& module) {
+      if (F::template trains<P>(i)) module.train(on);
+    });
   }
   static std::string terms_text(Figures const& terms) {
     std::string text;
@@ -297,7 +356,8 @@ class Trainer {
     Summary summary;
     double loss = 0;
     auto ids = settings_.validate;
-    if (f.options.validation_events > 0 && std::size_t(f.options.validation_events) < ids.size()) ids.resize(std::size_t(f.options.validation_events));
+    if (f.options.validation_events > 0 && std::size_t(f.options.validation_events) < ids.size())
+      ids.resize(std::size_t(f.options.validation_events));
     for (std::size_t i = 0; i < ids.size(); ++i) {
       auto const c = context(ids[i], 0, false);
       auto const record = events.get(ids[i], i + 1 < ids.size() ? ids[i + 1] : -1).to(trained_.device());
@@ -329,7 +389,10 @@ class Trainer {
     auto& policy = std::get<at>(trained_.pipeline.stages);
     auto const before = policy.options;
     for (std::size_t e = 0; e < ids.size(); ++e) {
-      if (settings_.stop()) { save(nullptr, {}); return false; }
+      if (settings_.stop()) {
+        save(nullptr, {});
+        return false;
+      }
       at::NoGradGuard no_grad;
       auto const c = context(ids[e], 0, false);
       auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
@@ -337,10 +400,11 @@ class Trainer {
       if constexpr (requires { policy.run_all(record, candidates); }) {
         auto const written = policy.run_all(record, candidates);
         for (std::size_t i = 0; i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
-      } else for (std::size_t i = 0; i < candidates.size(); ++i) {
-        policy.options = candidates[i];
-        measure_one(i, trained_.template step<at>(record, c));
-      }
+      } else
+        for (std::size_t i = 0; i < candidates.size(); ++i) {
+          policy.options = candidates[i];
+          measure_one(i, trained_.template step<at>(record, c));
+        }
     }
     policy.options = before;
     double const worst = s.goal.maximise ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
@@ -355,7 +419,8 @@ class Trainer {
     policy.options = candidates[chosen];
     OptionSet set;
     add_options(set, trained_.pipeline);
-    for (auto const& e : set.entries()) if (e.path.starts_with(stage + ".")) state_.tuned[e.path] = e.get();
+    for (auto const& e : set.entries())
+      if (e.path.starts_with(stage + ".")) state_.tuned[e.path] = e.get();
     callbacks_.tell(ScanEnded{stage, s.goal.metric, options_line(candidates[chosen]), best, candidates.size(), seconds()});
     next_part(part);
     return true;
@@ -375,11 +440,14 @@ class Trainer {
       }
     };
     std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);
-    check(found, ErrorKind::usage, "the scan's metric '{}' belongs to none of the metrics that can be measured there ({})", goal.metric, names);
+    check(found, ErrorKind::usage, "the scan's metric '{}' belongs to none of the metrics that can be measured there ({})", goal.metric,
+          names);
   }
   template <class O> static std::string options_line(O const& options) {
     std::string text;
-    hana::for_each(described<O>(), [&](auto const& o) { text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", o.name, to_text(options.*(o.member))); });
+    hana::for_each(described<O>(), [&](auto const& o) {
+      text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", o.name, to_text(options.*(o.member)));
+    });
     return text;
   }
 

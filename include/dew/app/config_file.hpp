@@ -17,7 +17,7 @@ inline std::size_t line_of(std::string const& text, std::string const& path) {
   std::istringstream in(text);
   std::string section;
   std::size_t number = 0;
-  auto const trim = [](std::string s) {
+  auto const trim = [](std::string const& s) {
     auto const first = s.find_first_not_of(" \t\r"), last = s.find_last_not_of(" \t\r");
     return first == std::string::npos ? std::string() : s.substr(first, last - first + 1);
   };
@@ -27,7 +27,7 @@ inline std::size_t line_of(std::string const& text, std::string const& path) {
     if (line.starts_with('[') && line.find(']') != std::string::npos) section = trim(line.substr(1, line.find(']') - 1));
     else if (auto const equals = line.find('='); equals != std::string::npos && !line.starts_with('#')) {
       auto const name = trim(line.substr(0, equals));
-      if ((section.empty() ? name : section + "." + name) == path) return number;
+      if (section.empty() ? name == path : fmt::format("{}.{}", section, name) == path) return number;
     }
   }
   return 0;
@@ -74,7 +74,7 @@ inline std::string config_text(OptionSet const& options, std::string const& head
                           e.path.substr(dot == std::string::npos ? 0 : dot + 1), e.get());
     }
   };
-  text += "\n";
+  text += '\n';
   write(true);
   write(false);
   return text;

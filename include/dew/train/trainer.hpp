@@ -114,8 +114,13 @@ class Trainer {
     callbacks_.tell(
         TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
     shares_ = {share_of(parts)...};
-    std::size_t i = 0;
-    bool const finished = ((i++ < state_.part || run_part(parts, i - 1)) && ...);
+    auto const already_done = state_.part;
+    std::size_t next = 0;
+    auto const carry_out = [&](auto const& part) {
+      auto const number = next++;
+      return number < already_done || run_part(part, number);
+    };
+    bool const finished = (carry_out(parts) && ...);
     callbacks_.tell(TrainingEnded{seconds(), !finished});
     return finished;
   }

@@ -155,9 +155,9 @@ TEST_CASE("a tensor on another device is refused") {
 
 TEST_CASE("reals convert together") {
   auto const r = small().to(at::kDouble);
-  CHECK(r[key::position].scalar_type() == at::kDouble);
-  CHECK(r[key::edge_score].scalar_type() == at::kDouble);
-  CHECK(r[key::edge_index].scalar_type() == at::kLong);
+  CHECK((r[key::position].scalar_type() == at::kDouble));
+  CHECK((r[key::edge_score].scalar_type() == at::kDouble));
+  CHECK((r[key::edge_index].scalar_type() == at::kLong));
   CHECK(thrown([&] { small().to(at::kHalf); }).find("float or double") != std::string::npos);
 }
 

@@ -491,7 +491,7 @@ class App {
          "--" + e.path, [&flags, path = e.path](std::vector<std::string> const& words) { flags.set.emplace_back(path, words); },
          fmt::format("{}{}; {}, default {}", e.unit.empty() ? "" : fmt::format("[{}] ", e.unit), e.help, e.type, e.default_text))
         ->type_name("")
-        ->expected(1)
+        ->expected(1, e.type == "text,..." ? 1000 : 1)
         ->group(e.path.find('.') == std::string::npos ? "Options" : e.path.substr(0, e.path.find('.')));
   }
   static void refuse_extras(CLI::App const& c) {

@@ -113,6 +113,10 @@ T from_text(std::vector<std::string> const& words, std::string_view path) {
   if constexpr (requires { typename T::value_type; } && !std::convertible_to<T, std::string_view>) {
     T out;
     for (auto const& word : words) {
+      if constexpr (std::convertible_to<typename T::value_type, std::string_view>) {  // a text may hold a comma
+        out.push_back(word);
+        continue;
+      }
       std::size_t begin = 0;  // "1,2,3" in one word too
       while (begin <= word.size()) {
         auto const end = std::min(word.find(',', begin), word.size());

@@ -273,7 +273,7 @@ class Record {
     if constexpr (std::same_as<typename K::PointsInto, Domain> && K::drops_row) {
       auto const& t = slot<K>();
       if (!t.defined()) return;
-      auto const good = (t >= 0).movedim(K::row_dim, 0).reshape({t.size(K::row_dim), -1}).all(1);
+      auto const good = (t >= 0).movedim(K::row_dim, 0).unsqueeze(-1).flatten(1).all(1);
       if (!good.all().template item<bool>()) *this = select(good, typename K::Domain{});
     }
   }

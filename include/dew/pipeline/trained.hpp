@@ -161,7 +161,7 @@ class Trained<Pipeline<S...>> {
   std::map<std::string, Tensor> tensors() const {
     std::map<std::string, Tensor> out;
     for_each_module([&]<std::size_t i>(std::integral_constant<std::size_t, i>, auto& module) {
-      for (auto const& [name, t] : detail::named_tensors(module)) out.emplace(std::string(Stage<i>::name) + "." + name, t);
+      for (auto const& [name, t] : detail::named_tensors(module)) out.emplace(fmt::format("{}.{}", Stage<i>::name, name), t);
     });
     return out;
   }

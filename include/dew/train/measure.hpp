@@ -57,7 +57,7 @@ void run_and_measure(Trained<P> const& trained, R const& record, Context const& 
   auto const measure_here = [&]<class One>(One const& metric) {
     if constexpr (detail::place_of<P, One> == from) {
       static_assert(detail::demand_metric_keys<One, typename R::KeySet>(ReadsOf<One>{}));
-      for (auto const& [figure, value] : call(metric, record, context)) summary.add(std::string(One::name) + "." + figure, value);
+      for (auto const& [figure, value] : call(metric, record, context)) summary.add(fmt::format("{}.{}", One::name, figure), value);
     }
   };
   std::apply([&](auto const&... m) { (measure_here(m), ...); }, metrics);

@@ -176,7 +176,7 @@ class Trainer {
     trained_.for_each_module([&]<std::size_t i>(std::integral_constant<std::size_t, i>, auto& module) {
       for (auto const& p : module.named_parameters()) {
         p.value().requires_grad_(F::template trains<P>(i));
-        if (F::template trains<P>(i)) parameters.emplace_back(std::string(P::names[i]) + "." + p.key(), p.value());
+        if (F::template trains<P>(i)) parameters.emplace_back(fmt::format("{}.{}", P::names[i], p.key()), p.value());
       }
     });
     auto optimiser = make_optimiser(f.options, parameters);
@@ -441,7 +441,7 @@ class Trainer {
       if constexpr (contains_all<typename R::KeySet, ReadsOf<One>>) {
         if (!goal.metric.starts_with(std::string(One::name) + ".")) return;
         found = true;
-        for (auto const& [figure, value] : call(metric, record, c)) summary.add(std::string(One::name) + "." + figure, value);
+        for (auto const& [figure, value] : call(metric, record, c)) summary.add(fmt::format("{}.{}", One::name, figure), value);
       }
     };
     std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);

@@ -48,7 +48,7 @@ TEST_CASE("a fit learns: the validation loss falls") {
   Trainer trainer(trained, ToySource{}, std::tuple{}, settings(), Callbacks{}.add(Losses{&losses}));
   CHECK(trainer.run(fit<ToyModel>(ToyLoss{}, options(30))));
   REQUIRE(losses.size() == 30);
-  CHECK(losses.back() < 0.3 * losses.front());
+  CHECK(losses.back() < 0.5 * losses.front());
 }
 
 TEST_CASE("callbacks hear every event in order") {

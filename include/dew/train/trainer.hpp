@@ -311,7 +311,7 @@ class Trainer {
       auto const value = forward<first, end>(f, record, c).first;
       double const loss = value.total.template item<double>();
       if (!std::isfinite(loss))
-        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, loss, id, state_.epoch,
+        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, number_text(loss), id, state_.epoch,
              state_.step, terms_text(value.terms));
       (value.total / double(n)).backward();
       sum += loss / double(n);
@@ -340,9 +340,10 @@ class Trainer {
       if (F::template trains<P>(i)) module.train(on);
     });
   }
+  static std::string number_text(double value) { return std::isnan(value) ? "nan" : fmt::to_string(value); }  // no "-nan"
   static std::string terms_text(Figures const& terms) {
     std::string text;
-    for (auto const& [name, value] : terms) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, value);
+    for (auto const& [name, value] : terms) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", name, number_text(value));
     return text;
   }
 

@@ -311,8 +311,8 @@ class Trainer {
       auto const value = forward<first, end>(f, record, c).first;
       double const loss = value.total.template item<double>();
       if (!std::isfinite(loss))
-        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, number_text(loss), id, state_.epoch,
-             state_.step, terms_text(value.terms));
+        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, number_text(loss), id,
+             state_.epoch, state_.step, terms_text(value.terms));
       (value.total / double(n)).backward();
       sum += loss / double(n);
       state_.epoch_loss += loss;

@@ -105,8 +105,6 @@ class EventStore {
     return record;
   }
 
-  Source const& source() const { return source_; }
-
  private:
   static constexpr bool has_fingerprint = requires(Source const& s) { s.fingerprint(0, true); };
   std::string cache_name(std::int64_t id, std::string const& text) const {
@@ -114,7 +112,7 @@ class EventStore {
     else return hash_name(text + fmt::format("event {}", id));
   }
 
-  Source const& source_;
+  Source source_;
   std::filesystem::path folder_;
 };
 

@@ -34,6 +34,7 @@ struct PairClassifier {
 static_assert(Model<PairClassifier>);
 
 int main() {
+  keep_memory();  // App does this itself
   SimulatedDetector const events{{.particles = 300}};
   auto const metrics = std::tuple{EdgeMetrics{}};
   Trained model{Pipeline{GeometricGraph{}, PairClassifier{{.hidden = 48}}}, events.labelled(1), /*seed=*/1};

@@ -5,6 +5,7 @@
 #include "dew/core/error.hpp"
 #include "dew/core/file.hpp"
 #include "dew/core/key.hpp"
+#include "dew/core/memory.hpp"
 #include "dew/core/options.hpp"
 #include "dew/core/policy.hpp"
 #include "dew/core/record.hpp"

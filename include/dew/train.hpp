@@ -2,6 +2,7 @@
 // Training: every header of the module.
 #pragma once
 #include "dew/train/callbacks.hpp"
+#include "dew/train/checkpoint.hpp"
 #include "dew/train/clock.hpp"
 #include "dew/train/event_store.hpp"
 #include "dew/train/fit.hpp"

@@ -38,6 +38,19 @@ struct Broken {
   using Reads = Keys<Beta>;
   Tensor operator()(RecordOf<Reads> const& event) const { return event[key::beta].sum() / 0.0 - event[key::beta].sum() / 0.0; }
 };
+/// Shifts the features by a number of its own in training, another one for each epoch and event, and counts its calls.
+struct Shaken {
+  static constexpr std::string_view name = "shaken";
+  static constexpr bool cacheable = false;
+  static inline std::atomic<int> in_training = 0, outside = 0;
+  using Reads = Keys<HitFeatures>;
+  using Writes = Keys<HitFeatures>;
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event, Context const& context) const {
+    ++(context.training ? in_training : outside);
+    auto const& x = event[key::hit_features];
+    return RecordOf<Writes>{key::hit_features = context.training ? x + at::randn({1}, context.generator()) : x};
+  }
+};
 }  // namespace
 
 static_assert(Callback<Recorder> && !Callback<int>);
@@ -237,4 +250,13 @@ TEST_CASE("plan options stand under stage, fit and loss") {
   CHECK(f.options.epochs == 9);
   CHECK(std::get<0>(f.loss.terms).weight == 0.5);
   CHECK(s.grid.widths == std::vector<double>{1, 2});
+}
+
+TEST_CASE("a stage that says cacheable = false runs at every step, as in training; the stages before it once an event") {
+  Trained trained(Pipeline{Shaken{}, ToyModel{}, ToyCut{}, ToyClusterer{}}, ToySource{}.labelled(1), 7);
+  Shaken::in_training = Shaken::outside = 0;
+  Trainer trainer(trained, ToySource{}, std::tuple{}, settings());
+  CHECK(trainer.run(fit<ToyModel>(ToyLoss{}, options(3))));
+  CHECK((Shaken::in_training.load()) == 3 * 4);  // epochs, training events
+  CHECK((Shaken::outside.load()) == 3 * 2);      // epochs, validation events
 }

@@ -20,11 +20,25 @@ template <class S> constexpr bool cacheable() {
     return S::cacheable;
   else return !CalledWithContext<S, InputOf<S>>;  // what takes a context may draw numbers
 }
+template <class S> constexpr bool says_repeatable() {
+  if constexpr (requires {
+                  { S::cacheable } -> std::convertible_to<bool>;
+                })
+    return S::cacheable;
+  else return true;
+}
 /// How many stages there are before the first that learns, draws numbers or is `cacheable = false`: what the graph cache holds.
 template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) {
   std::size_t n = 0;
   bool going = true;
   ((going = going && !Learns<S> && cacheable<S>(), n += going), ...);
+  return n;
+}
+/// How many stages there are before the first that says `cacheable = false`: what can be computed once an event when nothing in it is trained.
+template <class... S> constexpr std::size_t repeatable_stages(Pipeline<S...> const*) {
+  std::size_t n = 0;
+  bool going = true;
+  ((going = going && says_repeatable<S>(), n += going), ...);
   return n;
 }
 /// What stages [from, size) and a further set of keys need of a record.

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "dew/train/callbacks.hpp"
+#include "dew/train/checkpoint.hpp"
 #include "dew/train/clock.hpp"
 #include "dew/train/event_store.hpp"
 #include "dew/train/measure.hpp"
@@ -24,54 +25,6 @@ struct TrainerSettings {
   Clock clock = steady_clock();
   std::function<bool()> stop = [] { return false; };  ///< asked at each step; true: save and return
   int threads = 1;                                    ///< told to callbacks
-};
-
-/// Where a training stands: everything beside weights and optimiser that going on needs.
-struct TrainingState {
-  std::size_t part = 0;  ///< the running fit or scan of the plan
-  int epoch = 0;
-  std::int64_t position = 0;  ///< events of the epoch that are done
-  std::int64_t step = 0;      ///< optimiser steps of this fit
-  double seconds = 0;         ///< spent, over all runs
-  double fit_began = 0;       ///< `seconds` when this fit began
-  double allotted = 0;        ///< seconds given to this fit; 0: by epochs
-  double epoch_loss = 0;      ///< sums over the epoch so far
-  std::vector<double> epoch_terms;
-  double best = std::numeric_limits<double>::infinity();
-  int epochs_since_best = 0;
-  std::map<std::string, std::string> tuned;  ///< options that scans have set so far
-
-  nlohmann::json json() const {
-    return {{"part", part},
-            {"epoch", epoch},
-            {"position", position},
-            {"step", step},
-            {"seconds", seconds},
-            {"fit_began", fit_began},
-            {"allotted", allotted},
-            {"epoch_loss", epoch_loss},
-            {"epoch_terms", epoch_terms},
-            {"best", std::isfinite(best) ? nlohmann::json(best) : nlohmann::json()},
-            {"epochs_since_best", epochs_since_best},
-            {"tuned", tuned}};
-  }
-  static TrainingState from(nlohmann::json const& j) {
-    TrainingState s;
-    j.at("part").get_to(s.part), j.at("epoch").get_to(s.epoch), j.at("position").get_to(s.position), j.at("step").get_to(s.step),
-        j.at("seconds").get_to(s.seconds);
-    j.at("fit_began").get_to(s.fit_began), j.at("allotted").get_to(s.allotted), j.at("epoch_loss").get_to(s.epoch_loss),
-        j.at("epoch_terms").get_to(s.epoch_terms);
-    if (!j.at("best").is_null()) j.at("best").get_to(s.best);
-    j.at("epochs_since_best").get_to(s.epochs_since_best), j.at("tuned").get_to(s.tuned);
-    return s;
-  }
-};
-
-/// A saved moment of a training. The trainer hands one to its `Saver` at the end of each epoch and when it is stopped.
-struct Checkpoint {
-  std::map<std::string, Tensor> weights, optimiser;
-  std::map<std::string, Tensor> best;  ///< weights of the running fit's best validation loss; empty without one
-  TrainingState state;
 };
 
 /// Carries out a plan: each part in turn, the earlier stages frozen.
@@ -160,7 +113,8 @@ class Trainer {
   template <class S, class L>
   bool run_part(Fit<S, L> const& f, std::size_t part) {
     using F = Fit<S, L>;
-    constexpr std::size_t first = F::template first<P>(), last = F::template last<P>(), end = last + 1;
+    constexpr std::size_t first = std::min(F::template first<P>(), detail::repeatable_stages(static_cast<P const*>(nullptr))),
+                          end = F::template last<P>() + 1;  // stages before `first` are run once an event, [first, end) at every step
     constexpr std::size_t until = next_learner(end);
     if (f.options.epochs <= 0) {
       next_part(part);
@@ -171,7 +125,46 @@ class Trainer {
         decltype(detail::needed_from<P, first,
                                      UnionOf<decltype(loss_reads(static_cast<L const*>(nullptr))), ReadsOf<M>..., MayReadOf<M>...>>());
     FrozenEvents<first, Needed, P, Source> events(store_, trained_, budget());
+    auto const parameters = choose_parameters<F>();
+    auto const optimiser = make_optimiser(f.options, parameters);
+    begin_fit(part, *optimiser, parameters);
+    callbacks_.tell(FitStarted{stage, count_of(parameters), epochs_of(f.options), state_.allotted});
 
+    while (true) {
+      bool out_of_time = false;
+      auto const order = shuffled(stage, state_.epoch);
+      while (state_.position < std::ssize(order) && !out_of_time) {
+        if (settings_.stop()) {
+          save(optimiser.get(), parameters);
+          return false;
+        }
+        double const progress = progress_of(f.options);
+        double const rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, progress);
+        set_learning_rate(*optimiser, rate);
+        auto const [loss, terms] = step<first, end>(f, stage, events, order, *optimiser, parameters);
+        ++state_.step;
+        callbacks_.tell(StepEnded{stage, state_.epoch, epochs_of(f.options), state_.step, progress, loss, rate, terms});
+        out_of_time = state_.allotted > 0 && seconds() - state_.fit_began >= state_.allotted;
+      }
+      bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
+      auto ended = epoch_figures(f, stage);
+      if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0))
+        validate<first, end, until>(f, events, ended);
+      ended.seconds = seconds();
+      callbacks_.tell(ended);
+      next_epoch(ended);
+      if (last || (f.options.patience > 0 && state_.epochs_since_best >= f.options.patience)) {
+        if ((f.options.keep_best || f.options.patience > 0) && !best_.empty()) trained_.load_tensors(best_, "best weights");
+        callbacks_.tell(FitEnded{stage, state_.step, ended.loss, ended.validation_loss, seconds()});
+        next_part(part);
+        return true;
+      }
+      save(optimiser.get(), parameters);
+    }
+  }
+
+  /// Only what a fit trains requires gradients; those parameters as `stage.parameter`.
+  template <class F> NamedParameters choose_parameters() const {
     NamedParameters parameters;
     trained_.for_each_module([&]<std::size_t i>(std::integral_constant<std::size_t, i>, auto& module) {
       for (auto const& p : module.named_parameters()) {
@@ -179,87 +172,68 @@ class Trainer {
         if (F::template trains<P>(i)) parameters.emplace_back(fmt::format("{}.{}", P::names[i], p.key()), p.value());
       }
     });
-    auto optimiser = make_optimiser(f.options, parameters);
-    bool const resumed = from_ && from_->state.part == part && from_->state.step > 0;
-    if (resumed) restore_optimiser_state(*optimiser, parameters, from_->optimiser), best_ = from_->best;
-    else {
+    return parameters;
+  }
+  static std::int64_t count_of(NamedParameters const& parameters) {
+    std::int64_t count = 0;
+    for (auto const& [name, p] : parameters) count += p.numel();
+    return count;
+  }
+  /// The number of epochs, or 0 where the clock decides.
+  int epochs_of(FitOptions const& o) const { return state_.allotted > 0 ? 0 : o.epochs; }
+
+  /// From its beginning, or from where the checkpoint that `run` was given stands.
+  void begin_fit(std::size_t part, torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
+    if (from_ && from_->state.part == part && from_->state.step > 0) {
+      restore_optimiser_state(optimiser, parameters, from_->optimiser);
+      best_ = from_->best;
+    } else {
       best_.clear();
       state_.fit_began = seconds();
       state_.allotted = allot(part);
     }
     from_.reset();
-
-    std::int64_t count = 0;
-    for (auto const& [name, p] : parameters) count += p.numel();
-    callbacks_.tell(FitStarted{stage, count, state_.allotted > 0 ? 0 : f.options.epochs, state_.allotted});
-
-    auto const per_epoch = std::int64_t(settings_.train.size());
-    double last_loss = std::nan(""), last_validation = std::nan("");
-    while (true) {
-      auto const order = shuffled(stage, state_.epoch);
-      bool out_of_time = false;
-      while (state_.position < per_epoch && !out_of_time) {
-        if (settings_.stop()) {
-          save(optimiser.get(), parameters);
-          return false;
-        }
-        double const progress = progress_of(f.options, per_epoch);
-        double const rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, progress);
-        set_learning_rate(*optimiser, rate);
-        auto [loss, terms] = step<first, end>(f, stage, events, order, *optimiser, parameters);
-        ++state_.step;
-        callbacks_.tell(
-            StepEnded{stage, state_.epoch, state_.allotted > 0 ? 0 : f.options.epochs, state_.step, progress, loss, rate, terms});
-        out_of_time = state_.allotted > 0 && seconds() - state_.fit_began >= state_.allotted;
-      }
-      bool const finished = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
-      EpochEnded ended{stage,
-                       state_.epoch,
-                       state_.allotted > 0 ? 0 : f.options.epochs,
-                       state_.step,
-                       progress_of(f.options, per_epoch),
-                       0,
-                       state_.epoch_loss / double(state_.position),
-                       {},
-                       std::nan(""),
-                       {},
-                       0};
-      ended.learning_rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, ended.progress);
-      std::size_t t = 0;
-      std::apply(
-          [&](auto const&... term) {
-            (ended.terms.emplace_back(std::string(std::remove_cvref_t<decltype(term.loss)>::name),
-                                      state_.epoch_terms[t++] / double(state_.position)),
-             ...);
-          },
-          f.loss.terms);
-      if (!settings_.validate.empty() && f.options.validate_every > 0 && (finished || (state_.epoch + 1) % f.options.validate_every == 0))
-        validate<first, end, until>(f, events, ended);
-      ended.seconds = seconds();
-      callbacks_.tell(ended);
-      last_loss = ended.loss, last_validation = ended.validation_loss;
-      if (ended.validation_loss < state_.best) {
-        state_.best = ended.validation_loss;
-        state_.epochs_since_best = 0;
-        best_.clear();
-        for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
-      } else if (std::isfinite(ended.validation_loss)) ++state_.epochs_since_best;
-      ++state_.epoch;
-      state_.position = 0;
-      state_.epoch_loss = 0;
-      state_.epoch_terms.clear();
-      if (finished || (f.options.patience > 0 && state_.epochs_since_best >= f.options.patience)) break;
-      save(optimiser.get(), parameters);
-    }
-    if ((f.options.keep_best || f.options.patience > 0) && !best_.empty()) trained_.load_tensors(best_, "best weights");
-    callbacks_.tell(FitEnded{stage, state_.step, last_loss, last_validation, seconds()});
-    next_part(part);
-    return true;
   }
 
-  double progress_of(FitOptions const& o, std::int64_t per_epoch) const {
+  /// What an epoch's training says, before its validation.
+  template <class F> EpochEnded epoch_figures(F const& f, std::string const& stage) const {
+    EpochEnded ended{};
+    ended.validation_loss = std::nan("");
+    ended.stage = stage;
+    ended.epoch = state_.epoch;
+    ended.epochs = epochs_of(f.options);
+    ended.step = state_.step;
+    ended.progress = progress_of(f.options);
+    ended.learning_rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, ended.progress);
+    ended.loss = state_.epoch_loss / double(state_.position);
+    std::size_t t = 0;
+    std::apply(
+        [&](auto const&... term) {
+          (ended.terms.emplace_back(std::string(std::remove_cvref_t<decltype(term.loss)>::name),
+                                    state_.epoch_terms[t++] / double(state_.position)),
+           ...);
+        },
+        f.loss.terms);
+    return ended;
+  }
+
+  /// Remembers the best weights so far and starts the next epoch's sums.
+  void next_epoch(EpochEnded const& ended) {
+    if (ended.validation_loss < state_.best) {
+      state_.best = ended.validation_loss;
+      state_.epochs_since_best = 0;
+      best_.clear();
+      for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
+    } else if (std::isfinite(ended.validation_loss)) ++state_.epochs_since_best;
+    ++state_.epoch;
+    state_.position = 0;
+    state_.epoch_loss = 0;
+    state_.epoch_terms.clear();
+  }
+
+  double progress_of(FitOptions const& o) const {
     if (state_.allotted > 0) return std::min(1.0, (seconds() - state_.fit_began) / state_.allotted);
-    return (double(state_.epoch) + double(state_.position) / double(per_epoch)) / o.epochs;
+    return (double(state_.epoch) + double(state_.position) / double(settings_.train.size())) / o.epochs;
   }
 
   /// The order of the training events in an epoch, from (seed, stage, epoch) alone.
@@ -400,6 +374,7 @@ class Trainer {
         return false;
       }
       at::NoGradGuard no_grad;
+      if (e > 0 && settings_.minutes > 0 && seconds() > settings_.minutes * 60) break;  // all candidates have seen the same events
       auto const c = context(ids[e], 0, false);
       auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
       auto const measure_one = [&](std::size_t i, auto const& behind) { measure_goal<at + 1>(s.goal, behind, c, summaries[i]); };

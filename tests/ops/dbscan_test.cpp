@@ -6,11 +6,9 @@
 #include <random>
 
 #include "dew/ops/dbscan_scan.hpp"
-#include "support/golden.hpp"
 #include "support/points.hpp"
 
 using namespace dew;
-using dew::test::golden;
 using dew::test::lattice_points;
 
 namespace {
@@ -54,22 +52,6 @@ std::vector<DbscanStep> grid(std::vector<double> const& eps, std::vector<std::in
   return steps;
 }
 }  // namespace
-
-TEST_CASE("reference values: scikit-learn's labels") {
-  auto const file = golden("dbscan");
-  if (!file) return;
-  auto const x = file->tensors.at("x");
-  auto const steps = grid({0.2, 0.35, 0.6, 1.0}, {1, 2, 3, 5});
-  auto const scanned = dbscan_scan(x, steps);
-  for (std::size_t k = 0; k < steps.size(); ++k) {
-    auto const name = fmt::format("labels.eps{}.min{}", steps[k].eps == 1 ? "1.0" : fmt::to_string(steps[k].eps), steps[k].min_points);
-    CAPTURE(name);
-    auto const& expected = file->tensors.at(name);
-    CHECK(at::equal(dbscan_labels(x, steps[k]), expected));
-    CHECK(at::equal(dbscan_labels(x.to(at::kDouble), steps[k]), expected));
-    CHECK(at::equal(scanned[k], expected));
-  }
-}
 
 TEST_CASE("labels are those of the textbook and of the reference, alone and in a scan") {
   auto const seed = std::random_device{}();

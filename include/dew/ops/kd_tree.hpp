@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "dew/core/error.hpp"
@@ -60,6 +62,27 @@ class KdTree {
     double sum = 0;
     for (std::size_t c = 0; c < d_; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
     return sum;
+  }
+
+  /// Calls `visit(leaf)` for leaves in the order of their distance from the point at a place, nearest first. `visit` returns the squared
+  /// distance beyond which leaves need not be looked at any more (leaves at exactly that distance still are); the first bound is `radius2`.
+  template <class Visit>
+  void visit_nearest(std::int32_t place, double radius2, Visit&& visit) const {
+    std::vector<std::pair<double, std::int32_t>> queue{{distance2_to_box(place, 0), 0}};  // a heap whose first is the nearest
+    double bound = radius2;
+    while (!queue.empty()) {
+      std::pop_heap(queue.begin(), queue.end(), std::greater<>());
+      auto const [nearest, at] = queue.back();
+      queue.pop_back();
+      if (nearest > bound) return;
+      auto const& node = nodes_[std::size_t(at)];
+      if (node.is_leaf()) bound = std::min(bound, visit(node));
+      else
+        for (auto child : {node.left, node.right}) {
+          queue.emplace_back(distance2_to_box(place, child), child);
+          std::push_heap(queue.begin(), queue.end(), std::greater<>());
+        }
+    }
   }
 
   /// Calls `visit(node, whole)` for nodes that together hold every point within √radius2 of a point of `leaf`, each once: leaves, of which
@@ -126,6 +149,17 @@ class KdTree {
       nearest += gap * gap, farthest += span * span;
     }
     return {nearest, farthest};
+  }
+
+  /// Squared distance below which no point of a node lies from the point at a place.
+  double distance2_to_box(std::int32_t place, std::int32_t a) const {
+    double const *low = boxes_.data() + std::size_t(a) * 2 * d_, *high = low + d_, *x = points_.data() + std::size_t(place) * d_;
+    double sum = 0;
+    for (std::size_t c = 0; c < d_; ++c) {
+      double const gap = std::max({0.0, low[c] - x[c], x[c] - high[c]});
+      sum += gap * gap;
+    }
+    return sum;
   }
 
   std::size_t d_ = 0;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+// The k nearest neighbours of each point, exact. N points, d dimensions.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "dew/core/torch.hpp"
+#include "dew/ops/kd_tree.hpp"
+#include "dew/ops/radius_neighbours.hpp"
+
+namespace dew {
+
+namespace detail {
+/// The best so many candidates of a query, by (distance, row): a heap whose first is the worst.
+class NearestList {
+ public:
+  explicit NearestList(std::size_t k) : k_(k) { entries_.reserve(k); }
+  double worst() const { return entries_.size() < k_ ? std::numeric_limits<double>::infinity() : entries_.front().first; }
+  void offer(double d2, std::int32_t row) {
+    std::pair const entry(d2, row);
+    if (entries_.size() < k_) {
+      entries_.push_back(entry);
+      std::push_heap(entries_.begin(), entries_.end());
+    } else if (entry < entries_.front()) {
+      std::pop_heap(entries_.begin(), entries_.end());
+      entries_.back() = entry;
+      std::push_heap(entries_.begin(), entries_.end());
+    }
+  }
+  /// Nearest first.
+  std::vector<std::pair<double, std::int32_t>> take() {
+    std::sort_heap(entries_.begin(), entries_.end());
+    return std::move(entries_);
+  }
+
+ private:
+  std::size_t k_;
+  std::vector<std::pair<double, std::int32_t>> entries_;
+};
+}  // namespace detail
+
+/// Whether a point is its own nearest neighbour.
+enum class Self { left_out, included };
+
+/// For each point of `points` [N, d] its k nearest others (with `Self::included`: itself first), all of them where there are fewer; then those
+/// at a distance < `radius`, strictly. In a row: nearest first, equal distances by row. Exact: distances in double. A tree search, some
+/// O(N·k log N) in few dimensions, towards O(N²·d) in many; memory O(N·k). Threads by ATen's pool, same bits for any number of them. On the
+/// CPU: tensors on another device are moved there and back; no gradient. Throws `Error` for wrong shapes and points that are not finite.
+inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, double radius = std::numeric_limits<double>::infinity(),
+                                     Self self = Self::left_out) {
+  check(k >= 0, ErrorKind::usage, "nearest_neighbours: expected k ≥ 0, got {}", k);
+  check(radius >= 0, ErrorKind::usage, "nearest_neighbours: expected a radius ≥ 0, got {}", radius);
+  KdTree const tree(points);
+  auto const n = std::int64_t(tree.size());
+  std::vector<std::vector<std::pair<double, std::int32_t>>> found(static_cast<std::size_t>(n));
+  if (k > 0)
+    at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
+      for (auto l = begin; l < end; ++l) {
+        auto const leaf = tree.leaves()[std::size_t(l)];
+        auto const queries = tree.nodes()[std::size_t(leaf)];
+        for (auto i = queries.begin; i < queries.end; ++i) {
+          detail::NearestList nearest{std::size_t(k)};
+          tree.visit_nearest(i, radius * radius, [&](KdTree::Node const& node) {
+            for (auto j = node.begin; j < node.end; ++j) {
+              if (j == i && self == Self::left_out) continue;
+              nearest.offer(tree.distance2(i, j), tree.original(j));
+            }
+            return nearest.worst();
+          });
+          auto row = nearest.take();
+          while (!row.empty() && !(row.back().first < radius * radius)) row.pop_back();
+          if (self == Self::included) {  // itself first, before others at the same place
+            auto const own = std::pair(0.0, tree.original(i));
+            if (auto const at = std::find(row.begin(), row.end(), own); at != row.end()) std::rotate(row.begin(), at, at + 1);
+            else if (!row.empty()) row.pop_back(), row.insert(row.begin(), own);
+          }
+          found[std::size_t(tree.original(i))] = std::move(row);
+        }
+      }
+    });
+  auto offsets = at::zeros({n + 1}, at::kLong);
+  auto* first = offsets.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i) first[i + 1] = first[i] + std::int64_t(found[std::size_t(i)].size());
+  auto index = at::empty({first[n]}, at::kLong), distance = at::empty({first[n]}, at::kDouble);
+  auto* to = index.mutable_data_ptr<std::int64_t>();
+  auto* length = distance.mutable_data_ptr<double>();
+  for (auto const& row : found)
+    for (auto const& [d2, j] : row) *to++ = j, *length++ = std::sqrt(d2);
+  auto const device = points.device();
+  return {offsets.to(device), index.to(device), distance.to(device, points.scalar_type())};
+}
+
+/// The plain reference of `nearest_neighbours`: all pairs, in torch operations on any device. O(N²·d) in time and memory; for tests.
+inline Neighbours nearest_neighbours_reference(Tensor const& points, std::int64_t k,
+                                               double radius = std::numeric_limits<double>::infinity(), Self self = Self::left_out) {
+  auto const x = points.to(at::kDouble);
+  auto const n = x.size(0);
+  auto d2 = (x.unsqueeze(0) - x.unsqueeze(1)).pow(2).sum(2);  // [N, N]
+  d2.fill_diagonal_(self == Self::included ? -1 : std::numeric_limits<double>::infinity());
+  auto const [sorted, order] = d2.sort(/*stable=*/true, 1, false);
+  auto const most = std::min(k, self == Self::included ? n : std::max<std::int64_t>(n - 1, 0));
+  auto const nearest = sorted.narrow(1, 0, most), row = order.narrow(1, 0, most);
+  auto const near = nearest < radius * radius;
+  auto const offsets = at::cat({at::zeros({1}, row.options()), near.sum(1).cumsum(0)});
+  return {offsets, row.masked_select(near), at::sqrt(nearest.clamp_min(0).masked_select(near)).to(points.scalar_type())};
+}
+
+}  // namespace dew

@@ -3,45 +3,19 @@
 
 #include <doctest/doctest.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <set>
 
-#include "support/golden.hpp"
 #include "support/pixel_hits.hpp"
 
 using namespace dew;
-using dew::test::golden;
 using dew::test::pixel_hits;
 using dew::test::pixel_pairs;
 
 namespace {
 auto record(test::PixelHits const& hits) { return Record{key::position = hits.position, key::layer = hits.layer}; }
-
-void check_golden(std::string const& file_name) {
-  auto const file = golden(file_name);
-  if (!file) return;
-  auto const& t = file->tensors;
-  auto const cuts = nlohmann::json::parse(file->metadata.at("cuts"));
-  GeometricGraph const graph{
-      {.phi_slope_max = cuts["phi_slope_max"], .z0_max_mm = cuts["z0_max"], .dr_max = cuts["dR_max"], .undirected = false}};
-  auto const hits = Record{key::position = at::stack({t.at("x_mm"), t.at("y_mm"), t.at("z_mm")}, 1), key::layer = t.at("layer"),
-                           key::particle_id = t.at("particle_id")};
-  auto const out = hits.merge(graph(hits));
-  REQUIRE(at::equal(out[key::edge_index], t.at("edge_index")));
-  CHECK(at::allclose(out[key::edge_features].to(at::kFloat), t.at("edge_attr"), 1e-4, 1e-6));
-  CHECK(at::equal(graph.truth()(out)[key::edge_truth], t.at("y") > 0.5));
-  CHECK(at::equal(GeometricEdgeTruth{{.relabel = false}}(out)[key::edge_truth], t.at("y_same_particle") > 0.5));
-
-  auto both = graph;
-  both.options.undirected = true;
-  auto const twice = hits.merge(both(hits));
-  CHECK(at::equal(twice[key::edge_index], at::cat({t.at("edge_index"), t.at("edge_index").flip(0)}, 1)));
-  CHECK(at::equal(both.truth()(twice)[key::edge_truth], at::cat({t.at("y"), t.at("y")}) > 0.5));
-}
 }  // namespace
 
-TEST_CASE("reference values: default cuts") { check_golden("geometric_graph_default"); }
-TEST_CASE("reference values: tight cuts") { check_golden("geometric_graph_tight"); }
-TEST_CASE("reference values: relabelled transitions") { check_golden("geometric_graph_relabelled"); }
 
 TEST_CASE("every option reaches the graph") {
   auto const event = record(pixel_hits(2000, 1));
@@ -63,6 +37,27 @@ TEST_CASE("the pixel geometry's layer pairs and crossing cuts are those of the d
   auto const expected = geometric_edges_reference(hits.position, hits.layer, pixel_pairs(), {}, true);
   auto const got = GeometricGraph{}(record(hits));
   CHECK(at::equal(got[key::edge_index], expected.edge_index));
+}
+
+TEST_CASE("two hops: the pairs of the geometry and those that two of them lead to, as a set, without crossing cut and relabelling") {
+  Geometry const chain{"chain", {{1, 2}, {1, 4}, {1, 6}, {1, 8}}, {{0, 1}, {1, 2, 50, 100}, {2, 3, 0, 0, true}, {0, 2}}};
+  std::vector<LayerPair> const expected{{0, 1}, {1, 2}, {2, 3}, {0, 2}, {1, 3}, {0, 3}};  // 0-2 again by 0-1-2, 0-3 by 0-2-3
+  CHECK(two_hop_pairs(chain) == expected);
+
+  auto const event = record(pixel_hits(1500, 5));
+  auto const graph = [&](GeometricGraph const& g) { return g(event)[key::edge_index]; };
+  GeometricGraph const two{{.two_hop = true}};
+  std::set<std::pair<std::int64_t, std::int64_t>> pairs;
+  auto const ends = event[key::layer].index_select(0, graph(two).reshape(-1)).reshape({2, -1});
+  for (std::int64_t e = 0; e < ends.size(1) / 2; ++e) pairs.emplace(ends[0][e].item<std::int64_t>(), ends[1][e].item<std::int64_t>());
+  CHECK(pairs.contains({7, 9}));  // barrel, one layer left out
+  auto const all = two_hop_pairs(pixel_detector());
+  CHECK(std::find(all.begin(), all.end(), LayerPair{10, 12}) != all.end());  // from the barrel past the nearest disk
+  CHECK(graph(two).size(1) > graph({{.drop_intersecting = false}}).size(1));
+  CHECK_FALSE(two.truth().options.relabel);
+  auto other = two;
+  other.options.drop_intersecting = false;
+  CHECK(at::equal(graph(two), graph(other)));
 }
 
 TEST_CASE("another geometry is another value") {

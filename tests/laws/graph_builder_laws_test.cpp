@@ -49,6 +49,16 @@ TEST_CASE("the geometric graph obeys the laws of graph builders") {
   check_graph_builder_laws(GeometricGraph{{.phi_slope_max = 0.01, .drop_intersecting = false, .relabel = false, .undirected = false}});
 }
 
+TEST_CASE("graphs of near hits obey the laws of graph builders") {
+  check_graph_builder_laws(NearestNeighbourGraph{{.k = 4}});
+  check_graph_builder_laws(NearestNeighbourGraph{{.k = 4, .radius = 0.5, .first_feature = 1, .features = 2}});
+  check_graph_builder_laws(RadiusGraph{{.radius = 0.8}});
+  check_graph_builder_laws(CompleteGraph{});
+  check_graph_builder_laws(LearnedGraph{{.k = 5, .radius = 2}});
+  check_graph_builder_laws(LearnedGraph{{.k = 5, .radius = 0, .embedding_features = true}});
+  check_graph_builder_laws(GeometricGraph{{.two_hop = true}});
+}
+
 TEST_CASE("the laws of graph builders reject broken builders") {
   CHECK(graph_builder_law_violations(NextLayer<Wrong::nothing>{}).empty());
   CHECK(test::breaks(graph_builder_law_violations(NextLayer<Wrong::beyond>{}), "shapes"));

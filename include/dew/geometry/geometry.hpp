@@ -80,6 +80,21 @@ class Geometry {
   std::vector<std::pair<DetectorLayer, std::int64_t>> sorted_;
 };
 
+/// The pairs of a geometry and all (a, c) for which (a, b) and (b, c) are pairs, each once, the geometry's own first; none of them is a
+/// transition or has a crossing: a line that skips a layer crosses it on purpose.
+inline std::vector<LayerPair> two_hop_pairs(Geometry const& geometry) {
+  std::vector<LayerPair> out;
+  auto const add = [&](std::int64_t inner, std::int64_t outer) {
+    LayerPair const pair{inner, outer};
+    if (inner != outer && std::find(out.begin(), out.end(), pair) == out.end()) out.push_back(pair);
+  };
+  for (auto const& pair : geometry.pairs()) add(pair.inner, pair.outer);
+  for (auto const& first : geometry.pairs())
+    for (auto const& second : geometry.pairs())
+      if (first.outer == second.inner) add(first.inner, second.outer);
+  return out;
+}
+
 /// The layers of TrackML's pixel detector, by the names of their index.
 namespace pixel_layer {
 inline constexpr std::int64_t left_far = 0, left_near = 6;          ///< left endcap, z from −1500 mm to −600 mm

@@ -17,7 +17,7 @@ namespace dew {
 /// |z₁ − r₁·Δz/Δr| < z0_max_mm and √(Δη² + Δφ²) < dr_max. Edges whose line crosses a layer between the two are dropped (option).
 /// Reads `position` [N, 3] mm and `layer` [N]; writes `edge_index` [2, E], sorted by (source, target), and `edge_features` [E, 4] =
 /// Δr/1000, Δφ/π, Δz/1000, ΔR. Undirected (default): E edges, then their E reverses in the same order, whose first three features change
-/// sign.
+/// sign. With `two_hop`, pairs (a, c) for which (a, b) and (b, c) are pairs are joined too: tracks survive a missing hit.
 ///
 /// Time and memory grow with the edges kept (see `geometric_edges`). The same bits for any number of threads. arXiv:2103.16701, section 3.
 /// Not for tracks that do not point to the beam line (large impact parameters): the z₀ and slope cuts lose them.
@@ -29,13 +29,15 @@ struct GeometricGraph {
     bool drop_intersecting = true;
     bool relabel = true;
     bool undirected = true;
+    bool two_hop = false;
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(phi_slope_max, "rad/mm", "largest |dphi/dr| of an edge"),
                               DEW_OPTION(z0_max_mm, "mm", "largest distance from the origin at which an edge's line meets the beam line"),
                               DEW_OPTION(dr_max, "", "largest distance of an edge's ends in (eta, phi)"),
                               DEW_OPTION(drop_intersecting, "", "drop edges whose line crosses a layer between the two"),
                               DEW_OPTION(relabel, "", "truth: of a particle's edges from barrel to endcap, only the outermost are true"),
-                              DEW_OPTION(undirected, "", "add the reverse of every edge"));
+                              DEW_OPTION(undirected, "", "add the reverse of every edge"),
+                              DEW_OPTION(two_hop, "", "also join layers that two pairs of layers lead to; no crossing cut, no relabelling"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -47,7 +49,7 @@ struct GeometricGraph {
   using Writes = Keys<EdgeIndex, EdgeFeatures>;
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
-    auto pairs = geometry.pairs();
+    auto pairs = options.two_hop ? two_hop_pairs(geometry) : geometry.pairs();
     if (!options.drop_intersecting)
       for (auto& pair : pairs) pair.crossing_r_mm = 0;
     GeometricCuts const cuts{options.phi_slope_max, options.z0_max_mm, options.dr_max};
@@ -55,7 +57,6 @@ struct GeometricGraph {
     return RecordOf<Writes>{key::edge_index = edges.edge_index, key::edge_features = edges.features};
   }
 
-  /// The stage that writes the edges' truth where it is known.
   /// Tells graphs of different geometries apart in a cache.
   std::string cache_text() const {
     std::string text;
@@ -64,7 +65,8 @@ struct GeometricGraph {
     return text;
   }
 
-  auto truth() const { return GeometricEdgeTruth{{.relabel = options.relabel}, geometry}; }
+  /// The stage that writes the edges' truth where it is known.
+  auto truth() const { return GeometricEdgeTruth{{.relabel = options.relabel && !options.two_hop}, geometry}; }
 
   bool operator==(GeometricGraph const&) const = default;
 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dew/model/condenser.hpp"
 
-#include "dew/model/edge_classifier.hpp"
-#include "model/reference.hpp"
 #include "model/small_graph.hpp"
 
 #include <doctest/doctest.h>
@@ -11,99 +9,30 @@ using namespace dew;
 using namespace dew::test;
 
 namespace {
-Condenser reference_condenser() {
-  return {{.latent = 3,
-           .hidden = 16,
-           .layers = 3,
-           .node_width = 8,
-           .edge_width = 7,
-           .stack = StackKind::skip1,
-           .encoder = Encoder::reference,
-           .score_min = 0,
-           .score_logit = false}};
-}
-EdgeClassifier reference_classifier() {
-  return {{.hidden = 16,
-           .layers = 3,
-           .node_width = 8,
-           .edge_width = 7,
-           .stack = StackKind::skip1,
-           .encoder = Encoder::reference,
-           .head = HeadEdges::all,
-           .embeddings = true}};
-}
-
-/// The condenser alone against a file.
-void check_alone(char const* name, Condenser const& condenser) {
-  auto const file = golden(name);
-  if (!file) return;
-  auto const graph = graph_of(*file);
-  auto const net = condenser.make(Widths::of(graph));
-  load_reference(*net, *file, "", condenser_names);
-  auto const out = condenser(graph, *net, {});
-  CHECK(relative_difference(out[key::latent], file->tensors.at("out.H")) < 1e-4);
-  CHECK(relative_difference(out[key::beta], file->tensors.at("out.B")) < 1e-4);
-  auto const loss = reference_loss({out[key::latent], out[key::beta]});
-  CHECK(loss.item<double>() == doctest::Approx(file->tensors.at("loss").item<double>()).epsilon(1e-4));
-  loss.backward();
-  check_gradients(*net, *file, "", condenser_names);
-}
-
-/// Edge classifier and condenser together: gradients of both.
-void check_together(char const* name, std::string const& root, EdgeClassifier const& classifier, Condenser const& condenser) {
-  auto const file = golden(name);
-  if (!file) return;
-  auto const graph = graph_of(*file);
-  auto const ec = classifier.make(Widths::of(graph));
-  load_reference(*ec, *file, root + "ec.", edge_classifier_names);
-  auto const scored = graph.merge(classifier(graph, *ec, {}));
-  auto const oc = condenser.make(Widths::of(scored));
-  load_reference(*oc, *file, root, condenser_names);
-  auto const out = condenser(scored, *oc, {});
-  auto latent = out[key::latent], beta = out[key::beta];
-  if (file->tensors.contains("out.hit_mask")) {  // the reference drops hits without edges: the same rows, the others left out of the loss
-    auto const kept = file->tensors.at("out.hit_mask").nonzero().squeeze(1);
-    latent = latent.index_select(0, kept), beta = beta.index_select(0, kept);
-    CHECK(at::equal(scored[key::edge_score] > condenser.options.score_min, file->tensors.at("out.edge_mask") != 0));
-  }
-  CHECK(relative_difference(scored[key::edge_score], file->tensors.at("out.W")) < 1e-4);
-  CHECK(relative_difference(latent, file->tensors.at("out.H")) < 1e-4);
-  CHECK(relative_difference(beta, file->tensors.at("out.B")) < 1e-4);
-  auto const loss = reference_loss({latent, beta, scored[key::edge_score]});
-  CHECK(loss.item<double>() == doctest::Approx(file->tensors.at("loss").item<double>()).epsilon(1e-4));
-  loss.backward();
-  check_gradients(*oc, *file, root, condenser_names);
-  check_gradients(*ec, *file, root + "ec.", edge_classifier_names);
-}
-
 auto scored_graph(at::ScalarType type = at::kFloat) {
   auto const graph = small_graph(20, 60, type);
   return graph.with(key::edge_score = at::rand({60}, graph[key::hit_features].options()) * 0.998 + 0.001);
 }
 }  // namespace
 
-TEST_CASE("condenser: alone, as the reference") { check_alone("oc_graph_tcn", reference_condenser()); }
-
-TEST_CASE("condenser: coordinate residual, as the reference") {
-  auto condenser = reference_condenser();
-  condenser.options.layers = 2;
-  condenser.options.coordinates = 2;
-  condenser.options.coordinate_share = 0.3;
-  check_alone("condenser_coordinate_residual", condenser);
-}
-
-TEST_CASE("condenser: behind an edge classifier, as the reference") {
-  auto condenser = reference_condenser();
-  condenser.options.score_min = 0.48;
-  check_together("graph_tcn", "_gtcn.", reference_classifier(), condenser);
-}
-
-TEST_CASE("condenser: behind a cut that cuts, as the reference") {
-  auto condenser = reference_condenser();
-  auto classifier = reference_classifier();
-  condenser.options.layers = classifier.options.layers = 2;
-  condenser.options.score_min = 0.570557;
-  check_together("graph_tcn_cut", "", classifier, condenser);
+TEST_CASE("condenser: encoders of two detectors see their own hits, in whatever order these come") {
+  seed();
+  auto const layer = at::randint(0, 6, {20}, at::kLong);
+  auto const graph = small_graph(20, 60, at::kDouble).with(key::layer = layer);
+  Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 1, .pixel_layers = 3}};
+  auto const net = condenser.make(Widths::of(graph));
+  net->to(at::kDouble);
+  auto const& encoder = *net->node_two_detectors;
+  auto const x = graph[key::hit_features];
+  auto const out = encoder.forward(x, layer);
+  auto const all_pixels = encoder.forward(x, at::zeros_like(layer)), all_strips = encoder.forward(x, at::full_like(layer, 3));
+  CHECK(at::allclose(out, at::where((layer < 3).unsqueeze(1), all_pixels, all_strips)));
+  CHECK_FALSE(at::allclose(all_pixels, all_strips));
+  auto const before = condenser(graph, *net, {}), after = condenser(permuted(graph, permutation(20)), *net, {});
+  CHECK(at::allclose(after[key::latent], before[key::latent].index_select(0, permutation(20))));
+  check_parameter_gradients(*net, [&] { return loss_of({condenser(graph, *net, {})[key::latent]}); });
+  CHECK_THROWS_WITH_AS(condenser.require(Widths::of(small_graph(5, 4))), doctest::Contains("needs the key 'layer'"), Error);
+  CHECK_THROWS_AS(encoder.forward(x, layer.narrow(0, 0, 5)), Error);
 }
 
 TEST_CASE("condenser: renaming the hits renames the rows") {
@@ -133,13 +62,13 @@ TEST_CASE("condenser: gradients are those of finite differences") {
     net->to(at::kDouble);
     check_parameter_gradients(*net, [&] {
       auto const out = condenser(graph, *net, {});
-      return reference_loss({out[key::latent], out[key::beta]});
+      return loss_of({out[key::latent], out[key::beta]});
     });
     // and with respect to the score that an edge classifier would give
     auto const w = graph[key::edge_score].clone().requires_grad_();
     check_gradient(w, [&] {
       auto const out = condenser(graph.with(key::edge_score = w), *net, {});
-      return reference_loss({out[key::latent], out[key::beta]});
+      return loss_of({out[key::latent], out[key::beta]});
     });
   }
 }

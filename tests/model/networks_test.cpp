@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Mlp, ResidualNetwork, InteractionNetwork and Stack: against the reference and against their formulas.
+// Mlp, ResidualNetwork, InteractionNetwork and Stack: against their formulas.
 #include "dew/model/interaction_network.hpp"
 #include "dew/model/mlp.hpp"
 #include "dew/model/residual_network.hpp"
 #include "dew/model/stack.hpp"
-#include "model/reference.hpp"
 #include "model/small_graph.hpp"
 
 #include <ATen/ops/cosine_similarity.h>
@@ -12,40 +11,6 @@
 
 using namespace dew;
 using namespace dew::test;
-
-namespace {
-Names const as_they_are{{"", ""}};
-Names const residual_names{{"_", ""}};
-
-template <class Net>
-void check_rows(char const* name, Net net, Names const& names) {
-  auto const file = golden(name);
-  if (!file) return;
-  load_reference(net, *file, "", names);
-  auto const y = net.forward(file->tensors.at("x"));
-  CHECK(relative_difference(y, file->tensors.at("out.y")) < 1e-4);
-  reference_loss({y}).backward();
-  check_gradients(net, *file, "", names);
-}
-}  // namespace
-
-TEST_CASE("mlp: two layers, as the reference") { check_rows("mlp_L2", Mlp({.in = 6, .out = 4, .layers = 2}), as_they_are); }
-TEST_CASE("mlp: three layers, as the reference") { check_rows("mlp_L3", Mlp({.in = 6, .out = 4, .hidden = 16, .layers = 3}), as_they_are); }
-TEST_CASE("residual network: as the reference") {
-  check_rows("resfcnn", ResidualNetwork({.in = 6, .hidden = 16, .out = 5, .depth = 3}), residual_names);
-}
-
-TEST_CASE("interaction network: as the reference") {
-  auto const file = golden("interaction_network");
-  if (!file) return;
-  InteractionNetwork net({.node_in = 6, .edge_in = 4, .node_out = 5, .edge_out = 3, .hidden = 16});
-  load_reference(net, *file, "", as_they_are);
-  auto const [x, e] = net.forward(file->tensors.at("x"), file->tensors.at("edge_index"), file->tensors.at("edge_attr"));
-  CHECK(relative_difference(x, file->tensors.at("out.x")) < 1e-4);
-  CHECK(relative_difference(e, file->tensors.at("out.e")) < 1e-4);
-  reference_loss({x, e}).backward();
-  check_gradients(net, *file, "", as_they_are);
-}
 
 TEST_CASE("mlp: layers, widths, bias and the final ReLU are as asked for") {
   seed();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <iostream>
+#include <vector>
 
 #include "dew/core/torch_nn.hpp"
 #include "dew/event/schema.hpp"
@@ -28,6 +29,13 @@ inline auto small_graph(std::int64_t hits, std::int64_t edges, at::ScalarType ty
   return Record{key::hit_features = at::randn({hits, 6}, real),
                 key::edge_index = edges > 0 ? at::randint(0, hits, {2, edges}, at::kLong) : at::empty({2, 0}, at::kLong),
                 key::edge_features = at::randn({edges, 4}, real)};
+}
+
+/// Σ over outputs of the mean of their squares: some loss.
+inline Tensor loss_of(std::vector<Tensor> const& outputs) {
+  auto sum = at::zeros({});
+  for (auto const& output : outputs) sum = sum + output.square().mean();
+  return sum;
 }
 
 /// An order of n rows that is not the identity.

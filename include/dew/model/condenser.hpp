@@ -12,6 +12,7 @@
 #include "dew/model/encoder.hpp"
 #include "dew/model/residual_network.hpp"
 #include "dew/model/stack.hpp"
+#include "dew/model/two_detector_network.hpp"
 
 namespace dew {
 
@@ -55,6 +56,7 @@ struct Condenser {
     Use edge_embedding = Use::if_written;
     std::int64_t coordinates = 0;
     double coordinate_share = 0;
+    std::int64_t pixel_layers = 0;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -76,7 +78,9 @@ struct Condenser {
           DEW_OPTION(node_embedding, "", "the edge classifier's node embedding is an input of the nodes"),
           DEW_OPTION(edge_embedding, "", "the edge classifier's edge embedding is an input of the edges"),
           DEW_OPTION(coordinates, "", "number of first hit features that are added to the first latent coordinates; 0: none"),
-          DEW_OPTION(coordinate_share, "", "share a of them: sqrt(a) * features + sqrt(1 - a) * MLP; 0: none"));
+          DEW_OPTION(coordinate_share, "", "share a of them: sqrt(a) * features + sqrt(1 - a) * MLP; 0: none"),
+          DEW_OPTION(pixel_layers, "", "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
+                     "residual networks; 0: one encoder"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -86,12 +90,13 @@ struct Condenser {
 
   static constexpr std::string_view name = "condenser";
   using Reads = Keys<HitFeatures, EdgeIndex, EdgeFeatures>;
-  using MayRead = Keys<EdgeScore, NodeEmbedding, EdgeEmbedding>;
+  using MayRead = Keys<EdgeScore, NodeEmbedding, EdgeEmbedding, Layer>;
   using Writes = Keys<Latent, Beta>;
 
   struct Module : torch::nn::Module {
-    std::shared_ptr<Mlp> node_mlp;  ///< one of the two
+    std::shared_ptr<Mlp> node_mlp;  ///< one of the three
     std::shared_ptr<ResidualNetwork> node_residual;
+    std::shared_ptr<TwoDetectorNetwork> node_two_detectors;
     std::shared_ptr<Mlp> edge_encoder, beta_head, latent_head;
     std::shared_ptr<Stack> stack;
     Tensor latent_scale;  ///< [1]
@@ -107,6 +112,8 @@ struct Condenser {
     need(options.score, "score", key::edge_score);
     need(options.node_embedding, "node_embedding", key::node_embedding);
     need(options.edge_embedding, "edge_embedding", key::edge_embedding);
+    check(options.pixel_layers <= 0 || available.has(key::layer), ErrorKind::usage,
+          "{}.pixel_layers = {} needs the key '{}', but no earlier stage writes it", name, options.pixel_layers, key::layer.name);
   }
 
   std::shared_ptr<Module> make(Widths const& widths) const {
@@ -133,12 +140,15 @@ struct Condenser {
     net->reads_edge_embedding = edge_embedding > 0;
     auto const node_in = widths[key::hit_features] + node_embedding;
     auto const edge_in = widths[key::edge_features] + edge_embedding + (net->reads_score ? (o.score_logit ? 2 : 1) : 0);
-    if (o.encoder == Encoder::mlp)
+    ResidualShape const residual{.in = node_in, .hidden = o.hidden, .out = o.nodes(), .depth = 1, .alpha = 0, .bias = false};
+    if (o.pixel_layers > 0) {
+      auto deeper = residual;
+      deeper.depth = 2;
+      net->node_two_detectors = net->register_module("node_encoder", std::make_shared<TwoDetectorNetwork>(deeper, o.pixel_layers));
+    } else if (o.encoder == Encoder::mlp)
       net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes()));
     else
-      net->node_residual = net->register_module(
-          "node_encoder", std::make_shared<ResidualNetwork>(
-                              ResidualShape{.in = node_in, .hidden = o.hidden, .out = o.nodes(), .depth = 1, .alpha = 0, .bias = false}));
+      net->node_residual = net->register_module("node_encoder", std::make_shared<ResidualNetwork>(residual));
     net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, edge_in, o.hidden, o.edges()));
     net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
                                                                                   .node = o.nodes(),
@@ -174,7 +184,9 @@ struct Condenser {
       edge_inputs.push_back(at::log(w / (1 - w)) / 3);
     }
     auto const x = at::cat(node_inputs, 1), e = at::cat(edge_inputs, 1);
-    auto const nodes = net.node_mlp ? net.node_mlp->forward(x) : at::relu(net.node_residual->forward(x));
+    auto const nodes = net.node_mlp        ? net.node_mlp->forward(x)
+                       : net.node_residual ? at::relu(net.node_residual->forward(x))
+                                           : at::relu(net.node_two_detectors->forward(x, demand(event.find(key::layer), key::layer.name)));
     auto const out = net.stack->forward(nodes, edge_index, net.edge_encoder->forward(e)).nodes;
 
     auto const beta = 1e-6 + (1 - 2e-6) * at::sigmoid(net.beta_head->forward(out).squeeze(1));

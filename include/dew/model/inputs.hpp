@@ -18,7 +18,10 @@ enum StandardFeature : std::int64_t { feature_r, feature_phi, feature_z, feature
 /// size, and without the jump at φ = ±π that tells neighbours apart. Every later stage sees the new ones.
 struct PeriodicFeatures {
   struct Options {
-    static constexpr auto describe() { return hana::make_tuple(); }
+    bool enabled = true;
+    static constexpr auto describe() {
+      return hana::make_tuple(DEW_OPTION(enabled, "", "false leaves the hit features as they are"));
+    }
     bool operator==(Options const&) const = default;
   };
   Options options;
@@ -28,6 +31,7 @@ struct PeriodicFeatures {
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
     auto const& x = event[key::hit_features];
+    if (!options.enabled) return RecordOf<Writes>{key::hit_features = x};
     check(x.size(1) == standard_features, "{}: expected the {} standard hit features, got {}", name, int(standard_features), shape_text(x));
     auto const phi = x.select(1, feature_phi) * std::numbers::pi;
     return RecordOf<Writes>{key::hit_features =

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/model/edge_filters.hpp"
+
+#include <doctest/doctest.h>
+
+#include "model/small_graph.hpp"
+
+using namespace dew;
+using namespace dew::test;
+
+TEST_CASE("deep set filter: its formula, edge by edge, and the same score for an edge and its reverse") {
+  seed();
+  auto const graph = small_graph(10, 30, at::kDouble);
+  DeepSetEdgeFilter const filter{{.hidden = 5, .layers = 3}};
+  auto const net = filter.make(Widths::of(graph));
+  net->to(at::kDouble);
+  auto const w = filter(graph, *net, {})[key::edge_score];
+  auto const x = graph[key::hit_features];
+  auto const code = [&](std::int64_t i) {
+    auto a = x[i] / x[i].norm();
+    for (auto const& layer : net->hits->linear_layers()) a = at::relu(at::matmul(layer->weight, a));
+    return a;
+  };
+  for (std::int64_t e = 0; e < 30; e += 7) {
+    auto const edge = graph[key::edge_index].select(1, e);
+    auto const s = code(edge[0].item<std::int64_t>()), t = code(edge[1].item<std::int64_t>());
+    auto z = at::cat({(s - t).abs(), s + t});
+    auto const& layers = net->edges->linear_layers();
+    for (std::size_t l = 0; l < layers.size(); ++l) z = at::matmul(layers[l]->weight, l == 0 ? z : at::relu(z));
+    CHECK(w[e].item<double>() == doctest::Approx(1e-8 + (1 - 2e-8) / (1 + std::exp(-z.item<double>()))));
+  }
+  auto const reversed = filter(graph.with(key::edge_index = graph[key::edge_index].flip(0)), *net, {})[key::edge_score];
+  CHECK(at::allclose(w, reversed));
+}
+
+TEST_CASE("mlp filter: its formula, edge by edge") {
+  seed();
+  auto const graph = small_graph(10, 30, at::kDouble);
+  MlpEdgeFilter const filter{{.hidden = 5, .depth = 3, .beta = 0.3}};
+  auto const net = filter.make(Widths::of(graph));
+  net->to(at::kDouble);
+  auto const w = filter(graph, *net, {})[key::edge_score];
+  CHECK(net->layers.size() == 2);
+  for (std::int64_t e = 0; e < 30; e += 7) {
+    auto const edge = graph[key::edge_index].select(1, e);
+    auto z = at::matmul(net->encoder->weight, at::cat({graph[key::hit_features][edge[0]], graph[key::hit_features][edge[1]],
+                                                       graph[key::edge_features][e]}));
+    for (auto const& layer : net->layers) z = std::sqrt(0.7) * z + std::sqrt(0.3) * at::matmul(layer->weight, at::relu(z));
+    auto const last = at::matmul(net->decoder->weight, at::relu(z)).item<double>();
+    CHECK(w[e].item<double>() == doctest::Approx(0.001 + 0.998 / (1 + std::exp(-last))));
+  }
+  CHECK_THROWS_AS(MlpEdgeFilter{{.depth = 0}}.make(Widths::of(graph)), Error);
+  CHECK_THROWS_AS(MlpEdgeFilter{{.beta = 2}}.make(Widths::of(graph)), Error);
+}

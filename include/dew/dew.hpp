@@ -7,6 +7,7 @@
 #include "dew/event.hpp"
 #include "dew/geometry.hpp"
 #include "dew/graph.hpp"
+#include "dew/interop.hpp"
 #include "dew/loss.hpp"
 #include "dew/metric.hpp"
 #include "dew/model.hpp"

@@ -2,7 +2,6 @@
 #include "dew/loss/edge_losses.hpp"
 
 #include "model/small_graph.hpp"
-#include "support/golden.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,22 +9,6 @@ using namespace dew;
 using namespace dew::test;
 
 namespace {
-template <class L>
-void check_against(char const* name, L const& loss) {
-  auto const file = golden(name);
-  if (!file) return;
-  auto const w = file->tensors.at("w").clone().requires_grad_();
-  auto const& pt = file->tensors.at("pt");
-  auto const event =
-      Record{key::edge_score = w, key::edge_truth = file->tensors.at("y") != 0, key::edge_index = file->tensors.at("edge_index"),
-             key::particle_id = at::ones({pt.size(0)}, at::kLong), key::pt = pt};
-  auto const got = loss(event);
-  CHECK(got.template item<double>() == doctest::Approx(file->tensors.at("loss").template item<double>()).epsilon(1e-4));
-  got.backward();
-  auto const& expected = file->tensors.at("grad_w");
-  CHECK((w.grad() - expected).abs().max().template item<double>() < 1e-3 * expected.abs().max().template item<double>());
-}
-
 auto event(std::int64_t edges, at::ScalarType type = at::kDouble) {
   auto const real = at::TensorOptions().dtype(type);
   return Record{key::edge_score = at::rand({edges}, real) * 0.98 + 0.01, key::edge_truth = at::rand({edges}) < 0.4,
@@ -51,12 +34,6 @@ double by_loops(E const& event, double pt_min, F term) {
   return sum / count;
 }
 }  // namespace
-
-TEST_CASE("bce: as the reference") { check_against("loss_edge_bce", BinaryCrossEntropy{{.pt_min_gev = 0.9}}); }
-TEST_CASE("focal loss: as the reference") { check_against("loss_edge_focal", FocalLoss{{.alpha = 0.3, .gamma = 3.5, .pt_min_gev = 0.9}}); }
-TEST_CASE("haughty focal loss: as the reference") {
-  check_against("loss_edge_haughty_focal", HaughtyFocalLoss{{.alpha = 0.3, .gamma = 3.5, .pt_min_gev = 0.9}});
-}
 
 TEST_CASE("edge losses: by definition, without edges at unknown hits") {
   seed();

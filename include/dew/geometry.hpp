@@ -4,4 +4,5 @@
 #include "dew/geometry/features.hpp"
 #include "dew/geometry/geometry.hpp"
 #include "dew/geometry/helix.hpp"
+#include "dew/geometry/open_data_detector.hpp"
 #include "dew/geometry/reconstructable.hpp"

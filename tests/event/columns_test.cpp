@@ -74,6 +74,38 @@ TEST_CASE("truth: a particle's hits, pt and eta; noise is 0, unknown is -1; part
   CHECK(at::equal(bare[key::hit_id], record[key::hit_id]));
 }
 
+TEST_CASE("weights of hits and particles, and the radius of production, where they are given") {
+  Event const e;
+  auto const plain = make_labelled(pixel_detector(), e.hits(), e.truth(), e.particles());
+  CHECK(values<float>(plain[key::weight]) == Reals(7, 0));
+  CHECK(values<float>(plain[key::truth_weight]) == Reals{0, 0});
+  CHECK(values<float>(plain[key::truth_radius]) == Reals{-1, -1});
+  // 12, 11, 13 and 14 are of the second particle, 15 and 16 of the first, 18 is noise, 17 unknown; 14 is not selected
+  std::vector<double> const weight{0.5, 0.25, 0.125, 8, 2, 4, 16}, vx{9, 3}, vy{9, -4};
+  auto truth = e.truth();
+  truth.weight = weight;
+  auto particles = e.particles();
+  particles.vx = vx, particles.vy = vy;
+  auto const record = make_labelled(pixel_detector(), e.hits(), truth, particles);
+  CHECK(values<float>(record[key::weight]) == Reals{0.25, 0.5, 0.125, 2, 4, 0, 16});
+  CHECK(values<float>(record[key::truth_weight]) == Reals{6, 0.875});
+  CHECK(values<float>(record[key::truth_radius]) == Reals{-1, 5});  // particle 6 is not among the particles
+  LabelledRecord const narrow = record;
+  CHECK(at::equal(narrow[key::truth_hits], plain[key::truth_hits]));
+
+  auto const short_column = std::span(weight).first(3);
+  truth.weight = short_column;
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
+                       "truth: expected 7 values in column 'weight', got 3", Error);
+  std::vector<double> const wrong{0.5, std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0};
+  truth.weight = wrong;
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
+                       "truth, row 1: column 'weight': expected a finite number, got inf", Error);
+  truth.weight = weight, particles.vy = {};
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
+                       "particles: expected 2 values in column 'vy', got 0", Error);
+}
+
 TEST_CASE("reconstructable counts distinct layers by volume and layer, or by the layer's number alone") {
   Event e;
   e.volume = {7, 8, 9, 13, 9, 8, 8, 7}, e.layer = {2, 2, 2, 2, 2, 2, 8, 14};  // the particle's hits are on layer 2 of three volumes

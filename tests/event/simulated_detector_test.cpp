@@ -69,7 +69,7 @@ TEST_CASE("an event is fixed by seed and number, not by the order of calls or by
   (void)d.labelled(6);
   CHECK(equal(d.labelled(5), first));
   CHECK(equal(d.hits(5), HitRecord(first)));
-  std::vector<std::optional<LabelledRecord>> seen(4);
+  std::vector<std::optional<DetailedRecord>> seen(4);
   std::vector<std::thread> threads;
   for (auto& slot : seen) threads.emplace_back([&] { slot = d.labelled(5); });
   for (auto& thread : threads) thread.join();
@@ -285,6 +285,11 @@ TEST_CASE("an event's files are TrackML's, and are read back as the same record"
   }
   auto const truth = read_csv(folder / "events/event000000003-truth.csv", {{"tx"}, {"ty"}, {"tz"}, {"tpx"}, {"tpy"}, {"tpz"}, {"weight"}});
   CHECK(std::accumulate(truth.reals("weight").begin(), truth.reals("weight").end(), 0.) == doctest::Approx(1));
+  auto const event = d.labelled(3);
+  CHECK(event[key::weight].sum().item<double>() == doctest::Approx(1));
+  CHECK(event[key::truth_weight].sum().item<double>() == doctest::Approx(1));
+  CHECK(event[key::truth_radius].min().item<double>() >= 0);
+  CHECK(event[key::truth_radius].max().item<double>() > 1);
   auto const before = read_file(folder / "events/event000000003-hits.csv");
   d.write(folder / "events", 3);
   CHECK((read_file(folder / "events/event000000003-hits.csv") == before));

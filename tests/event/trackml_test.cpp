@@ -76,6 +76,22 @@ TEST_CASE("an event is read from its files: selected hits in order, 64-bit ids, 
   CHECK(values<std::int64_t>(full.labelled(7)[key::truth_hits]) == std::vector<std::int64_t>{4});
 }
 
+TEST_CASE("weights and the radius of production are read where the files have them") {
+  Files const files;
+  auto const with = files.source().labelled(7);
+  CHECK(values<float>(with[key::weight]) == std::vector<float>{1, 1, 1, 0});
+  CHECK(values<float>(with[key::truth_weight]) == std::vector<float>{3});
+  CHECK(values<float>(with[key::truth_radius]) == std::vector<float>{0});
+  files.put("particles.csv", fmt::format("particle_id,vx,vy,vz,px,py,pz\n{},-6,8,1,3,-4,12\n", big));
+  CHECK(values<float>(files.source().labelled(7)[key::truth_radius]) == std::vector<float>{10});
+  files.put("truth.csv", fmt::format("hit_id,particle_id\n1,{0}\n2,{0}\n3,{0}\n", big));
+  files.put("particles.csv", fmt::format("particle_id,px,py,pz,vx\n{},3,-4,12,1\n", big));
+  auto const without = files.source().labelled(7);
+  CHECK(values<float>(without[key::weight]) == std::vector<float>{0, 0, 0, 0});
+  CHECK(values<float>(without[key::truth_radius]) == std::vector<float>{-1});
+  CHECK(values<float>(without[key::truth_pt]) == std::vector<float>{5});
+}
+
 TEST_CASE("bare hits need the hits file alone; absent truth and particles are named") {
   Files const files;
   files.remove("truth.csv"), files.remove("particles.csv");

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "dew/event/acts.hpp"
+#include "dew/event/safetensors_events.hpp"
 #include "dew/event/simulated_detector.hpp"
 #include "dew/event/trackml.hpp"
 #include "laws/broken.hpp"
@@ -66,6 +68,29 @@ TEST_CASE("recorded TrackML events obey the laws of event sources") {
   auto const folder = test::test_data("trackml/hipt");
   if (!folder) return;
   check_event_source_laws(TrackMl{{.events = folder->string()}}, {.events = 1});
+}
+
+TEST_CASE("events in safetensors files obey the laws of event sources") {
+  test::TempDir const folder;
+  write_safetensors_events(folder.path(), small_detector(), small_detector().ids());
+  check_event_source_laws(SafetensorsEvents{{.events = folder.path().string()}});
+}
+
+TEST_CASE("recorded ACTS events obey the laws of event sources") {
+  auto const folder = test::test_data("acts");
+  if (!folder) return;
+  for (auto const* kind : {"exact", "geometric"})
+    for (auto detector : {ActsDetector::pixels, ActsDetector::full})
+      check_event_source_laws(
+          ActsCsv{{.events = (*folder / kind).string(), .detectors = (*folder / "detectors.csv.gz").string(), .detector = detector}});
+}
+
+TEST_CASE("recorded TrackML events with cell features obey the laws of event sources") {
+  auto const folder = test::test_data("trackml");
+  if (!folder) return;
+  check_event_source_laws(TrackMl{{.events = (*folder / "small").string(),
+                                   .detectors = (*folder / "detectors.csv.gz").string(),
+                                   .features = HitFeatureSet::cells}});
 }
 
 TEST_CASE("the laws of event sources reject broken sources") {

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include "dew/event/layer_selection.hpp"
+#include "dew/event/noise_removal.hpp"
+#include "dew/event/sector.hpp"
+#include "dew/event/true_pairs.hpp"
 #include "dew/event/truth.hpp"
 #include "dew/graph.hpp"
 #include "dew/model/inputs.hpp"
@@ -51,11 +55,19 @@ TEST_CASE("every mask obeys the laws of transforms") {
   check_transform_laws(ScoreCut{});
   check_transform_laws(OrphanMask{});
   check_transform_laws(OrphanMask{{.score_min = 0.7}});
+  check_transform_laws(LayerSelection{{.layers = {7, 8, 11}}});
+  check_transform_laws(LayerSelection{});
+  check_transform_laws(Sector{});
+  check_transform_laws(Sector{{.sectors = 3, .sector = 2, .extended = true}});
 }
 
 TEST_CASE("every transform on the truth obeys the laws of transforms") {
   check_transform_laws(SameParticleEdges{});
   check_transform_laws(GeometricEdgeTruth{});
+  check_transform_laws(TruePairs{});
+  check_transform_laws(TruePairs{{.pairs = PairsOfHits::consecutive}});
+  check_transform_laws(NoiseRemoval{});
+  check_transform_laws(SectorLabels{{.sectors = 3}});
   check_transform_laws(PerfectEdgeClassifier{}, {.needs_truth = true});
   CHECK(test::breaks(transform_law_violations(PerfectEdgeClassifier{}), "bare hits"));
 }

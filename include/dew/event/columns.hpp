@@ -28,12 +28,14 @@ struct HitColumns {
 struct TruthColumns {
   std::span<std::int64_t const> hit_id;
   std::span<std::int64_t const> particle_id;  ///< 0 noise, −1 unknown
+  std::span<double const> weight = {};        ///< in the TrackML score; none: unknown
 };
 
 /// The particles of an event. A particle of the truth that has no row here gets pt 0 and η 0, so that no cut on pt ever selects it.
 struct ParticleColumns {
   std::span<std::int64_t const> particle_id;
-  std::span<double const> px, py, pz;  ///< GeV, where it was made
+  std::span<double const> px, py, pz;       ///< GeV, where it was made
+  std::span<double const> vx = {}, vy = {};  ///< mm, where that was; none: unknown
 };
 
 namespace detail {
@@ -118,12 +120,17 @@ inline HitRecord make_hits(Geometry const& geometry, HitColumns const& hits, Row
   return hit_record(hits, selected);
 }
 
-/// The particle of every hit, by the hits' rows: −1 where no row of the truth says.
-inline std::vector<std::int64_t> particle_of_hits(HitColumns const& hits, TruthColumns const& truth, RowNames const& names) {
+/// What the truth says of every hit, by the hits' rows: particle −1 and weight 0 where no row says anything.
+struct HitOrigins {
+  std::vector<std::int64_t> particle;
+  std::vector<double> weight;
+};
+inline HitOrigins origins_of_hits(HitColumns const& hits, TruthColumns const& truth, RowNames const& names) {
   check_column(truth.hit_id.size(), truth.particle_id.size(), "truth", "particle_id");
+  if (!truth.weight.empty()) check_column(truth.hit_id.size(), truth.weight.size(), "truth", "weight");
   IdIndex const index(hits.hit_id);
   check_no_duplicate(index, hits.hit_id, names.hits, "hit_id");
-  std::vector<std::int64_t> particle(hits.hit_id.size(), -1);
+  HitOrigins out{std::vector<std::int64_t>(hits.hit_id.size(), -1), std::vector<double>(hits.hit_id.size(), 0)};
   std::vector<bool> known(hits.hit_id.size(), false);
   for (std::size_t i = 0; i < truth.hit_id.size(); ++i) {
     auto const row = index.row(truth.hit_id[i]);
@@ -135,32 +142,39 @@ inline std::vector<std::int64_t> particle_of_hits(HitColumns const& hits, TruthC
       fail(ErrorKind::input, "{}: column 'particle_id': expected a particle, 0 (noise) or -1 (unknown), got {}", names.truth(i),
            truth.particle_id[i]);
     known[std::size_t(row)] = true;
-    particle[std::size_t(row)] = truth.particle_id[i];
+    out.particle[std::size_t(row)] = truth.particle_id[i];
+    if (truth.weight.empty()) continue;
+    check_finite(truth.weight[i], names.truth, i, "weight");
+    if (truth.particle_id[i] >= 0) out.weight[std::size_t(row)] = truth.weight[i];
   }
-  return particle;
+  return out;
 }
 
-inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
+inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
                                     ParticleColumns const& particles, DistinctLayers distinct, RowNames const& names) {
   auto const selected = select_hits(geometry, hits, names);
-  auto const particle_of = particle_of_hits(hits, truth, names);
+  auto const origin = origins_of_hits(hits, truth, names);
   check_column(particles.particle_id.size(), particles.px.size(), "particles", "px");
   check_column(particles.particle_id.size(), particles.py.size(), "particles", "py");
   check_column(particles.particle_id.size(), particles.pz.size(), "particles", "pz");
+  bool const has_vertex = !particles.vx.empty() || !particles.vy.empty();
+  if (has_vertex) check_column(particles.particle_id.size(), particles.vx.size(), "particles", "vx");
+  if (has_vertex) check_column(particles.particle_id.size(), particles.vy.size(), "particles", "vy");
   IdIndex const given(particles.particle_id);
   check_no_duplicate(given, particles.particle_id, names.particles, "particle_id");
 
   std::vector<std::int64_t> hit_particle;  // [N]
-  for (auto const row : selected.rows) hit_particle.push_back(particle_of[row]);
+  std::vector<float> hit_weight;           // [N]
+  for (auto const row : selected.rows) hit_particle.push_back(origin.particle[row]), hit_weight.push_back(float(origin.weight[row]));
   std::vector<std::int64_t> ids;  // [P]
   std::copy_if(hit_particle.begin(), hit_particle.end(), std::back_inserter(ids), [](auto id) { return id > 0; });
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  std::vector<float> pt, eta;  // [P]
+  std::vector<float> pt, eta, radius;  // [P]
   for (auto const id : ids) {
     auto const row = given.row(id);
     if (row < 0) {
-      pt.push_back(0), eta.push_back(0);
+      pt.push_back(0), eta.push_back(0), radius.push_back(-1);
       continue;
     }
     auto const at = std::size_t(row);
@@ -169,13 +183,16 @@ inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& 
     check_finite(particles.pz[at], names.particles, at, "pz");
     auto const transverse = std::sqrt(particles.px[at] * particles.px[at] + particles.py[at] * particles.py[at]);
     pt.push_back(float(transverse)), eta.push_back(float(pseudorapidity(transverse, particles.pz[at])));
+    if (has_vertex) check_finite(particles.vx[at], names.particles, at, "vx"), check_finite(particles.vy[at], names.particles, at, "vy");
+    radius.push_back(has_vertex ? float(std::hypot(particles.vx[at], particles.vy[at])) : -1);
   }
 
   IdIndex const index(ids);
   std::vector<std::int64_t> row_of(hit_particle.size()), count(ids.size(), 0);  // [N] row of the hit's particle or −1, [P]
+  std::vector<double> weight(ids.size(), 0);                                    // [P]
   for (std::size_t i = 0; i < hit_particle.size(); ++i) {
     row_of[i] = hit_particle[i] > 0 ? index.row(hit_particle[i]) : -1;
-    if (row_of[i] >= 0) ++count[std::size_t(row_of[i])];
+    if (row_of[i] >= 0) ++count[std::size_t(row_of[i])], weight[std::size_t(row_of[i])] += hit_weight[i];
   }
   auto const found = reconstructable_particles(geometry, row_of, selected.layer, std::int64_t(ids.size()), distinct);
 
@@ -192,7 +209,8 @@ inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& 
   return hit_record(hits, selected)
       .with(key::particle_id = to_tensor(hit_particle), key::pt = hit_pt, key::eta = hit_eta, key::reconstructable = hit_found,
             key::truth_id = to_tensor(ids), key::truth_pt = to_tensor(pt), key::truth_eta = to_tensor(eta),
-            key::truth_hits = to_tensor(count), key::truth_reconstructable = truth_found);
+            key::truth_hits = to_tensor(count), key::truth_reconstructable = truth_found, key::weight = to_tensor(hit_weight),
+            key::truth_weight = to_tensor(weight).to(at::kFloat), key::truth_radius = to_tensor(radius));
 }
 }  // namespace detail
 
@@ -203,10 +221,11 @@ inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& 
 ///     auto labels = finder(make_hits(pixel_detector(), {.hit_id = id, .x = x, .y = y, .z = z, .volume = volume, .layer = layer}));
 inline HitRecord make_hits(Geometry const& geometry, HitColumns const& hits) { return detail::make_hits(geometry, hits, {}); }
 
-/// The same with what is known: per hit the particle's id (−1 where the truth has no row), pt and η; the particles (id > 0) that left a
-/// selected hit, sorted by id, with the number of their selected hits; which are reconstructable. Throws `Error` (input) also on truth for a
-/// hit that is not in the event, and on a hit or a particle that stands twice. O(N log N).
-inline LabelledRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
+/// The same with what is known: per hit the particle's id (−1 where the truth has no row), pt, η and weight; the particles (id > 0) that left
+/// a selected hit, sorted by id, with the number and the weight of their selected hits and the radius where they were made; which are
+/// reconstructable. Throws `Error` (input) also on truth for a hit that is not in the event, and on a hit or a particle that stands twice.
+/// O(N log N).
+inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,
                                     ParticleColumns const& particles, DistinctLayers distinct = DistinctLayers::volume_and_layer) {
   return detail::make_labelled(geometry, hits, truth, particles, distinct, {});
 }

@@ -91,7 +91,7 @@ struct SimulatedDetector {
   SimulatedEvent simulate(std::int64_t id) const;
 
   HitRecord hits(std::int64_t id) const { return make_hits(geometry(), simulate(id).hit_columns()); }
-  LabelledRecord labelled(std::int64_t id) const {
+  DetailedRecord labelled(std::int64_t id) const {
     auto const event = simulate(id);
     return make_labelled(geometry(), event.hit_columns(), event.truth_columns(), event.particle_columns(), options.reconstructable);
   }

@@ -270,6 +270,8 @@ class PixelSimulation {
       out.truth.px.push_back(rounded(hit.momentum[0], 1e6)), out.truth.py.push_back(rounded(hit.momentum[1], 1e6));
       out.truth.pz.push_back(rounded(hit.momentum[2], 1e6));
     }
+    auto const of_particles = std::count_if(out.truth.particle.begin(), out.truth.particle.end(), [](auto id) { return id > 0; });
+    for (auto const id : out.truth.particle) out.truth.weight.push_back(id > 0 ? 1. / double(of_particles) : 0.);
     for (auto const& p : particles_) {
       out.particles.id.push_back(p.id), out.particles.charge.push_back(p.charge), out.particles.hits.push_back(p.hits);
       out.particles.vx.push_back(p.vx), out.particles.vy.push_back(p.vy), out.particles.vz.push_back(p.vz);

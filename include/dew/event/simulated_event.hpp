@@ -21,6 +21,7 @@ struct SimulatedEvent {
   struct TruthTable {
     std::vector<std::int64_t> particle;
     std::vector<double> x, y, z, px, py, pz;  ///< mm and GeV, where the particle really was; noise: the measurement and 0
+    std::vector<double> weight;               ///< in the TrackML score: equal for all hits of particles, 1 together; noise: 0
   } truth;                                    ///< row by row with the hits
   struct ParticleTable {
     std::vector<std::int64_t> id, charge, hits;
@@ -30,15 +31,20 @@ struct SimulatedEvent {
   HitColumns hit_columns() const {
     return {.hit_id = hits.id, .x = hits.x, .y = hits.y, .z = hits.z, .volume = hits.volume, .layer = hits.layer};
   }
-  TruthColumns truth_columns() const { return {.hit_id = hits.id, .particle_id = truth.particle}; }
+  TruthColumns truth_columns() const { return {.hit_id = hits.id, .particle_id = truth.particle, .weight = truth.weight}; }
   ParticleColumns particle_columns() const {
-    return {.particle_id = particles.id, .px = particles.px, .py = particles.py, .pz = particles.pz};
+    return {.particle_id = particles.id,
+            .px = particles.px,
+            .py = particles.py,
+            .pz = particles.pz,
+            .vx = particles.vx,
+            .vy = particles.vy};
   }
 };
 
 /// Writes an event as `eventNNNNNNNNN-particles.csv`, `-truth.csv` and `-hits.csv` into a folder, which is made. Each file is written aside
 /// and renamed, the hits last: an event whose hits are there is complete. Numbers are written so that they are read back exactly.
-/// The weights of the truth are equal for all hits of particles and add up to 1. Throws `Error` (input) naming the file.
+/// Throws `Error` (input) naming the file.
 inline void write_trackml_files(std::filesystem::path const& folder, std::int64_t event, SimulatedEvent const& e) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -54,11 +60,9 @@ inline void write_trackml_files(std::filesystem::path const& folder, std::int64_
           fmt::format_to(out, "{},{},{},{},{},{},{},{},{},{}\n", p.id[i], 211 * p.charge[i], p.vx[i], p.vy[i], p.vz[i], p.px[i], p.py[i],
                          p.pz[i], p.charge[i], p.hits[i]);
         });
-  auto const of_particles = std::count_if(e.truth.particle.begin(), e.truth.particle.end(), [](auto id) { return id > 0; });
-  double const weight = of_particles > 0 ? 1. / double(of_particles) : 0;
   write("truth", "hit_id,particle_id,tx,ty,tz,tpx,tpy,tpz,weight\n", e.hits.id.size(), [&, &t = e.truth](auto out, std::size_t i) {
     fmt::format_to(out, "{},{},{},{},{},{},{},{},{}\n", e.hits.id[i], t.particle[i], t.x[i], t.y[i], t.z[i], t.px[i], t.py[i], t.pz[i],
-                   t.particle[i] > 0 ? weight : 0);
+                   t.weight[i]);
   });
   write("hits", "hit_id,x,y,z,volume_id,layer_id,module_id\n", e.hits.id.size(), [&h = e.hits](auto out, std::size_t i) {
     fmt::format_to(out, "{},{},{},{},{},{},{}\n", h.id[i], h.x[i], h.y[i], h.z[i], h.volume[i], h.layer[i], h.module[i]);

@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // Metrics: every header of the module.
 #pragma once
+#include "dew/metric/acorn_metrics.hpp"
 #include "dew/metric/component_tracking.hpp"
+#include "dew/metric/cubic_spline.hpp"
 #include "dew/metric/edge_metrics.hpp"
 #include "dew/metric/graph_metrics.hpp"
+#include "dew/metric/graph_scan.hpp"
+#include "dew/metric/latent_metrics.hpp"
+#include "dew/metric/learned_graph_metrics.hpp"
+#include "dew/metric/one_to_one_metrics.hpp"
+#include "dew/metric/particle_bins.hpp"
+#include "dew/metric/segment_metrics.hpp"
+#include "dew/metric/style_table.hpp"
 #include "dew/metric/summary.hpp"
 #include "dew/metric/track_matching.hpp"
+#include "dew/metric/track_overlaps.hpp"
 #include "dew/metric/tracking_metrics.hpp"
+#include "dew/metric/trackml_score.hpp"
+#include "dew/metric/upper_bound.hpp"

@@ -47,6 +47,24 @@ TEST_CASE("ComponentTracking obeys the laws of metrics") {
   check_metric_laws(ComponentTracking{}, {.sample = {.seed = 14}});  // with no tie for a component's majority, which the row order decides
 }
 
+TEST_CASE("the metrics of other styles obey the laws of metrics") {
+  LawOptions options;
+  options.sample.values["truth_radius"] = [](std::int64_t rows) { return at::arange(rows, at::kLong).remainder(50) - 1; };
+  options.sample.values["weight"] = [](std::int64_t rows) { return at::arange(rows, at::kLong).remainder(7) + 1; };
+  options.sample.values["truth_weight"] = [](std::int64_t rows) { return at::full({rows}, 40, at::kLong); };
+  options.sample.seed = 3;  // no tie between tracks, which the smaller label wins
+  check_metric_laws(AcornMetrics{}, options);
+  check_metric_laws(OneToOneMetrics{}, options);
+  check_metric_laws(TrackMlScore{}, options);
+}
+
+TEST_CASE("the metrics of graphs and of the latent space obey the laws of metrics") {
+  check_metric_laws(LearnedGraphMetrics{});
+  check_metric_laws(SegmentMetrics{}, {.sample = {.seed = 2}});  // with no tie for a particle's second largest segment
+  check_metric_laws(UpperBound{}, {.sample = {.seed = 14}});
+  check_metric_laws(LatentMetrics{});
+}
+
 TEST_CASE("the laws of metrics reject broken metrics") {
   CHECK(metric_law_violations(MeanPt<Wrong::nothing>{}).empty());
   CHECK(test::breaks(metric_law_violations(MeanPt<Wrong::unknown>{}), "unknown hits"));

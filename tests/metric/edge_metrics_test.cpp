@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "support/golden.hpp"
 
 using namespace dew;
 
@@ -94,28 +93,6 @@ TEST_CASE("the oracle of edge figures rejects wrong ones") {
     CHECK_FALSE(agree(expected, wrong));
   }
   CHECK_FALSE(agree(by_definition(random_scores(4, 200)), good));
-}
-
-TEST_CASE("reference values of edge metrics") {
-  auto const file = test::golden("edge_metrics");
-  if (!file) return;
-  auto const expected = nlohmann::json::parse(file->metadata.at("expected"));
-  auto const got = named(edge_figures(file->tensors.at("w"), file->tensors.at("y") > 0));
-  std::map<std::string, std::string> const names{{"max_ba", "balanced_accuracy"},
-                                                 {"max_ba_loc", "balanced_accuracy_threshold"},
-                                                 {"max_f1", "f1"},
-                                                 {"max_f1_loc", "f1_threshold"},
-                                                 {"max_mcc", "mcc"},
-                                                 {"max_mcc_loc", "mcc_threshold"},
-                                                 {"tpr_eq_tnr", "tpr_eq_tnr"},
-                                                 {"tpr_eq_tnr_loc", "tpr_eq_tnr_threshold"},
-                                                 {"roc_auc", "auc"},
-                                                 {"roc_auc_0.01FPR", "partial_auc_1e-2"},
-                                                 {"roc_auc_0.001FPR", "partial_auc_1e-3"}};
-  for (auto const& [theirs, mine] : names) {
-    CAPTURE(mine);
-    CHECK(got.at(mine) == doctest::Approx(expected.at(theirs).get<double>()).epsilon(1e-5));
-  }
 }
 
 TEST_CASE("partial AUC in McClish's form: 1 for perfect, 1/2 for guessing, linear at the rate") {

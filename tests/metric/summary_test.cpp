@@ -29,6 +29,7 @@ TEST_CASE("means are over events with a defined value - errors are the sample de
   CHECK(s.error("tracking.pt0.9.lhc") == doctest::Approx(0.25));
   CHECK(s.events("tracking.pt0.9.lhc") == 2);
   CHECK(s.left_out("tracking.pt0.9.lhc") == 1);
+  CHECK(s.values("tracking.pt0.9.lhc") == std::vector<double>{0.25, 0.75});
   CHECK(std::isnan(s.mean("tracking.pt1.5.double_majority")));
   CHECK(s.left_out("tracking.pt1.5.double_majority") == 3);
   CHECK(std::isnan(s.error("edges.auc")));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Graphs, neighbours, clusters and metrics against reference values.
 #include "dew/graph/geometric_graph.hpp"
+#include "dew/metric/acorn_metrics.hpp"
 #include "dew/metric/edge_metrics.hpp"
+#include "dew/metric/one_to_one_metrics.hpp"
 #include "dew/metric/tracking_metrics.hpp"
 #include "dew/ops/dbscan.hpp"
 #include "dew/ops/dbscan_scan.hpp"
@@ -114,6 +116,33 @@ void tracking_metrics(File const& file, Report& report) {
     }
   }
 }
+/// The label sets of the same hits in acorn's three matchings and one to one.
+void other_styles(File const& file, Report& report) {
+  auto const truth = truth_of(file);
+  auto const &acorn = file.config.at("acorn"), &single = file.config.at("one_to_one");
+  AcornMetrics const by_acorn{{.pt_min_gev = acorn.at("pt_min_gev"),
+                               .eta_max = acorn.at("eta_max"),
+                               .particle_hits_min = acorn.at("min_particle_length"),
+                               .track_hits_min = acorn.at("min_track_length"),
+                               .matching_fraction = acorn.at("matching_fraction")}};
+  OneToOneMetrics const one_to_one{{.pt_min_gev = single.at("pt_min_gev"),
+                                    .eta_max = single.at("eta_max"),
+                                    .particle_hits_min = single.at("min_hits"),
+                                    .track_hits_min = single.at("min_hits")}};
+  auto const compare = [&](std::string const& what, Figures const& figures, std::string const& prefix, nlohmann::json const& expected) {
+    if (expected.is_null()) return;  // no valid track there: not scored
+    std::map<std::string, double> got(figures.begin(), figures.end());
+    for (auto const& [name, value] : expected.items())
+      report.figure(what + "." + name, got.at(name == "n_particles" ? "particles" : name == "n_tracks" ? "tracks" : prefix + name), value);
+  };
+  for (auto const& [labels, expected] : file.expected.at("one_to_one").items())
+    compare(labels, one_to_one(truth.with(key::label = file["labels." + labels])), "", expected);
+  for (auto const& [set, expected] : file.expected.at("acorn").items()) {
+    auto const dot = set.rfind('.');
+    auto const style = set.substr(dot + 1);
+    compare(set, by_acorn(truth.with(key::label = file["labels." + set.substr(0, dot)])), style == "ATLAS" ? "atlas." : style + ".", expected);
+  }
+}
 }  // namespace
 
 std::vector<Reader> other_readers() {
@@ -121,7 +150,8 @@ std::vector<Reader> other_readers() {
     return Reader{[name](File const& file) { return file.name == name; }, compare};
   };
   return {of_name("geometric_graph_", geometric_graph), exactly("dbscan", dbscan), exactly("knn_max_radius", nearest),
-          exactly("edge_metrics", edge_metrics), exactly("tracking_metrics", tracking_metrics)};
+          exactly("edge_metrics", edge_metrics), exactly("tracking_metrics", tracking_metrics),
+          exactly("tracking_metrics_other_styles", other_styles)};
 }
 
 }  // namespace dew::parity

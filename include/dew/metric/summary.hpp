@@ -55,6 +55,8 @@ class Summary {
   std::int64_t events(std::string const& name) const { return std::int64_t(at(name).values.size()); }
   /// The number of events in which it was not.
   std::int64_t left_out(std::string const& name) const { return at(name).left_out; }
+  /// Its values in these events, in their order.
+  std::vector<double> const& values(std::string const& name) const { return at(name).values; }
 
   /// An aligned table. Names are cut at their first and last dot: `tracking.pt0.9.double_majority` stands under "tracking", in the column
   /// "pt0.9" and the row "double majority". A star marks figures that were undefined for some events.

@@ -14,12 +14,17 @@
 
 namespace dew {
 
-/// Which particles count: pt_min_gev ≤ pt < pt_max_gev and eta_min ≤ |η| < eta_max, and reconstructable.
+/// Which particles count: pt_min_gev ≤ pt < pt_max_gev, eta_min ≤ |η| < eta_max, hits_min ≤ hits < hits_max, radius_min_mm ≤ production
+/// radius < radius_max_mm (−1 where that is not known), and reconstructable.
 struct ParticleSelection {
   double pt_min_gev = 0;
   double pt_max_gev = std::numeric_limits<double>::infinity();
   double eta_min = 0;
   double eta_max = 4;
+  std::int64_t hits_min = 0;
+  std::int64_t hits_max = std::numeric_limits<std::int64_t>::max();
+  double radius_min_mm = -std::numeric_limits<double>::infinity();
+  double radius_max_mm = std::numeric_limits<double>::infinity();
 };
 
 /// The tracks of one event, each with its majority particle. arXiv:2309.16754, section 5.
@@ -31,13 +36,18 @@ struct ParticleSelection {
 class TrackMatching {
  public:
   using Reads = Keys<Label, ParticleId, TruthId, TruthPt, TruthEta, TruthHits, TruthReconstructable>;
+  using MayRead = Keys<TruthRadius>;
 
   /// Throws `Error` when a hit's particle is not among `truth_id`.
-  explicit TrackMatching(RecordOf<Reads> const& event)
-      : pt_(reals(event[key::truth_pt])), eta_(reals(event[key::truth_eta])), single_(event[key::truth_pt].scalar_type() == at::kFloat) {
-    auto const counts = integers(event[key::truth_hits]);
+  explicit TrackMatching(RecordOf<Reads, MayRead> const& event)
+      : pt_(reals(event[key::truth_pt])),
+        eta_(reals(event[key::truth_eta])),
+        hits_(integers(event[key::truth_hits])),
+        single_(event[key::truth_pt].scalar_type() == at::kFloat) {
+    auto const* radius = event.find(key::truth_radius);
+    radius_ = radius ? reals(*radius) : std::vector<double>(pt_.size(), -1);
     for (auto const good : integers(event[key::truth_reconstructable])) reconstructable_.push_back(good != 0);
-    find_tracks(integers(event[key::label]), integers(event[key::particle_id]), integers(event[key::truth_id]), counts);
+    find_tracks(integers(event[key::label]), integers(event[key::particle_id]), integers(event[key::truth_id]), hits_);
   }
 
   /// `double_majority`, `perfect`, `lhc`, `fake_double_majority`, `fake_perfect`, `fake_lhc`, `particles` (selected ones), `tracks` (whose
@@ -83,7 +93,8 @@ class TrackMatching {
   bool selected(std::size_t p, ParticleSelection const& s) const {
     auto const cut = [&](double value) { return single_ ? double(float(value)) : value; };  // 0.9 in float is at the cut 0.9, not below it
     return reconstructable_[p] && pt_[p] >= cut(s.pt_min_gev) && pt_[p] < cut(s.pt_max_gev) && std::abs(eta_[p]) >= cut(s.eta_min) &&
-           std::abs(eta_[p]) < cut(s.eta_max);
+           std::abs(eta_[p]) < cut(s.eta_max) && hits_[p] >= s.hits_min && hits_[p] < s.hits_max && radius_[p] >= cut(s.radius_min_mm) &&
+           radius_[p] < cut(s.radius_max_mm);
   }
 
   void find_tracks(std::vector<std::int64_t> const& label, std::vector<std::int64_t> const& id, std::vector<std::int64_t> const& truth_id,
@@ -115,7 +126,8 @@ class TrackMatching {
     return {hits, shared, row, truth_hits[std::size_t(row)]};
   }
 
-  std::vector<double> pt_, eta_;  // [P]
+  std::vector<double> pt_, eta_, radius_;  // [P]
+  std::vector<std::int64_t> hits_;         // [P]
   std::vector<bool> reconstructable_;
   bool single_;
   std::vector<Track> tracks_;

@@ -11,7 +11,7 @@
 
 namespace dew {
 
-/// Tracks against the truth, for particles above several pt and in bins of pt and |η|.
+/// Tracks against the truth, for particles above several pt and in bins of pt, |η|, number of hits and production radius.
 ///
 /// With f the majority's share of the track and g the track's share of its majority particle's hits (see `TrackMatching`): *double
 /// majority* f > 0.5 and g > 0.5; *perfect* g = 1 and f > 0.99; *lhc* f > 0.75. Efficiency: tracks that match / particles (lhc: / tracks).
@@ -19,8 +19,8 @@ namespace dew {
 /// eta_max.
 ///
 /// Figures: `pt0.9.double_majority`, `….perfect`, `….lhc`, `….fake_double_majority`, `….fake_perfect`, `….fake_lhc`, `….particles`,
-/// `….tracks` for each pt cut; the same under `pt_0.5_0.9.` for each bin [0.5, 0.9) of pt, and under `eta_0_1.` for each bin of |η| (pt ≥
-/// pt_min_gev). O(N log N). No particle is found twice: two tracks cannot both hold more
+/// `….tracks` for each pt cut; the same under `pt_0.5_0.9.` for each bin [0.5, 0.9) of pt, and under `eta_0_1.` for each bin of |η|,
+/// `hits_3_5.` and `radius_0_10.` (pt ≥ pt_min_gev). O(N log N). No particle is found twice: two tracks cannot both hold more
 /// than half of its hits.
 struct TrackingMetrics {
   struct Options {
@@ -29,12 +29,16 @@ struct TrackingMetrics {
     std::vector<double> pt_bins_gev = {0, 0.5, 0.9, 1.5, 3, 10};
     std::vector<double> eta_bins = {0, 1, 2, 3, 4};
     double pt_min_gev = 0.9;
+    std::vector<std::int64_t> hits_bins = {};
+    std::vector<double> radius_bins_mm = {};
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(pt_cuts_gev, "GeV", "figures for particles with at least each of these"),
                               DEW_OPTION(eta_max, "", "largest |eta| of particles that count"),
                               DEW_OPTION(pt_bins_gev, "GeV", "edges of bins in pt; none: no bins"),
                               DEW_OPTION(eta_bins, "", "edges of bins in |eta|; none: no bins"),
-                              DEW_OPTION(pt_min_gev, "GeV", "smallest pt in the bins of |eta|"));
+                              DEW_OPTION(pt_min_gev, "GeV", "smallest pt in the bins of |eta|, hits and radius"),
+                              DEW_OPTION(hits_bins, "", "edges of bins in the particle's number of hits; none: no bins"),
+                              DEW_OPTION(radius_bins_mm, "mm", "edges of bins in the production radius; none: no bins"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -42,8 +46,9 @@ struct TrackingMetrics {
 
   static constexpr std::string_view name = "tracking";
   using Reads = TrackMatching::Reads;
+  using MayRead = TrackMatching::MayRead;
 
-  Figures operator()(RecordOf<Reads> const& event) const {
+  Figures operator()(RecordOf<Reads, MayRead> const& event) const {
     TrackMatching const matching(event);
     Figures figures;
     auto const add = [&](std::string const& prefix, ParticleSelection const& selection) {
@@ -56,6 +61,14 @@ struct TrackingMetrics {
     auto const& eta = options.eta_bins;
     for (std::size_t b = 1; b < eta.size(); ++b)
       add(fmt::format("eta_{}_{}.", eta[b - 1], eta[b]), {.pt_min_gev = options.pt_min_gev, .eta_min = eta[b - 1], .eta_max = eta[b]});
+    auto const& hits = options.hits_bins;
+    for (std::size_t b = 1; b < hits.size(); ++b)
+      add(fmt::format("hits_{}_{}.", hits[b - 1], hits[b]),
+          {.pt_min_gev = options.pt_min_gev, .eta_max = options.eta_max, .hits_min = hits[b - 1], .hits_max = hits[b]});
+    auto const& radius = options.radius_bins_mm;
+    for (std::size_t b = 1; b < radius.size(); ++b)
+      add(fmt::format("radius_{}_{}.", radius[b - 1], radius[b]),
+          {.pt_min_gev = options.pt_min_gev, .eta_max = options.eta_max, .radius_min_mm = radius[b - 1], .radius_max_mm = radius[b]});
     return figures;
   }
 

@@ -3,4 +3,8 @@
 #pragma once
 #include "dew/loss/condensation_losses.hpp"
 #include "dew/loss/edge_losses.hpp"
+#include "dew/loss/hinge_embedding.hpp"
+#include "dew/loss/hits_of_interest.hpp"
+#include "dew/loss/object_properties.hpp"
+#include "dew/loss/paper_condensation.hpp"
 #include "dew/loss/sum.hpp"

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "dew/event/true_pairs.hpp"
 #include "dew/loss.hpp"
 #include "laws/broken.hpp"
 
@@ -55,6 +56,32 @@ TEST_CASE("every condensation loss obeys the laws of losses") {
   check_loss_laws(Repulsion{{.sample_hits = 10}});
   check_loss_laws(Coward{});
   check_loss_laws(Noise{});
+}
+
+TEST_CASE("condensation losses that draw particles or pairs obey the laws of losses, and the paper's form does") {
+  check_loss_laws(Attraction{{.keep_particles = 0.5}});
+  check_loss_laws(Repulsion{{.keep_particles = 0.5, .max_pairs = 20}});
+  check_loss_laws(Coward{{.keep_particles = 0.5}});
+  check_loss_laws(PaperPotential{});
+  check_loss_laws(PaperBeta{{.noise_scale = 0.5}});
+  check_loss_laws(paper_condensation());
+}
+
+TEST_CASE("the hinge embedding losses obey the laws of losses, on the sample's true pairs") {
+  LawOptions options;
+  auto const pairs = TruePairs{}(sample_event(options.sample))[key::true_edge_index];
+  options.sample.values["true_edge_index"] = [pairs](std::int64_t) { return pairs; };
+  REQUIRE(pairs.size(1) > 50);
+  check_loss_laws(HingeAttraction{}, options);
+  check_loss_laws(HingeAttraction{{.power = 2}}, options);
+  check_loss_laws(HingeRepulsion{{.radius = 2}}, options);
+  check_loss_laws(HingeRepulsion{{.radius = 2, .power = 1.5, .norm = HingeNorm::n_att_edges, .rep_oi_only = false}}, options);
+  check_loss_laws(HingeAttraction{} + 0.4 * HingeRepulsion{{.radius = 2, .norm = HingeNorm::n_rep_edges}}, options);
+}
+
+TEST_CASE("the payload loss obeys the laws of losses") {
+  check_loss_laws(ObjectProperties{});
+  check_loss_laws(ObjectProperties{{.mode = PropertyMode::purity}});
 }
 
 TEST_CASE("a sum of losses obeys the laws of losses") {

@@ -3,10 +3,8 @@
 
 #include "dew/loss/sum.hpp"
 #include "model/small_graph.hpp"
-#include "support/golden.hpp"
 
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include <map>
 
@@ -68,37 +66,6 @@ ByLoops by_loops(Event const& e, double pt_min, double eta_max, double q_min) {
 }
 double number(Tensor const& t) { return t.item<double>(); }
 }  // namespace
-
-TEST_CASE("condensation losses: as the reference") {
-  for (auto const* name : {"loss_condensation_tiger", "loss_condensation_radius_graph"}) {
-    auto const file = golden(name);
-    if (!file) return;
-    auto const config = nlohmann::json::parse(file->metadata.at("config"));
-    auto const x = file->tensors.at("x").clone().requires_grad_(), beta = file->tensors.at("beta").clone().requires_grad_();
-    Event const e{key::latent = x,
-                  key::beta = beta,
-                  key::particle_id = file->tensors.at("particle_id"),
-                  key::reconstructable = file->tensors.at("reconstructable") != 0,
-                  key::pt = file->tensors.at("pt"),
-                  key::eta = file->tensors.at("eta")};
-    double const q_min = config["q_min"], pt_min = config["pt_thld"], eta_max = config["max_eta"];
-    auto const loss = Attraction{{.pt_min_gev = pt_min, .eta_max = eta_max, .q_min = q_min, .norm = CondensationNorm::pairs}} +
-                      config["lw_repulsive"].get<double>() *
-                          Repulsion{{.pt_min_gev = pt_min, .eta_max = eta_max, .q_min = q_min, .norm = CondensationNorm::pairs}} +
-                      config["lw_coward"].get<double>() * Coward{{.pt_min_gev = pt_min, .eta_max = eta_max}} +
-                      config["lw_noise"].get<double>() * Noise{};
-    auto const got = evaluate(loss, e, {});
-    char const* terms[] = {"term.attractive", "term.repulsive", "term.coward", "term.noise"};
-    for (std::size_t i = 0; i < 4; ++i) {
-      INFO(terms[i]);
-      CHECK(got.terms[i].second == doctest::Approx(number(file->tensors.at(terms[i]))).epsilon(1e-4));
-    }
-    CHECK(number(got.total) == doctest::Approx(number(file->tensors.at("loss"))).epsilon(1e-4));
-    got.total.backward();
-    for (auto const& [gradient, expected] : {std::pair{x.grad(), file->tensors.at("grad_x")}, {beta.grad(), file->tensors.at("grad_beta")}})
-      CHECK(number((gradient - expected).abs().max()) < 1e-3 * number(expected.abs().max()));
-  }
-}
 
 TEST_CASE("condensation losses: by definition, with both norms") {
   seed();
@@ -222,4 +189,103 @@ TEST_CASE("repulsion: a sample is drawn in training only, anew each step, and is
   CHECK(different > 150);
   CHECK(mean == doctest::Approx(expected).epsilon(0.03));
   CHECK(number(Repulsion{{.sample_hits = 1000}}(e, training)) == expected);
+}
+
+// ---- subsampling of particles and pairs ------------------------------------------------------------------------------------------------
+TEST_CASE("condensation losses: kept particles are objects with all their hits, the same in all terms; the others repel as hits") {
+  seed();
+  auto const e = event(60, 5);
+  auto const sum = Attraction{{.pt_min_gev = -1, .eta_max = 99, .keep_particles = 0.5}} +
+                   Repulsion{{.pt_min_gev = -1, .eta_max = 99, .keep_particles = 0.5}} +
+                   Coward{{.pt_min_gev = -1, .eta_max = 99, .keep_particles = 0.5}} +
+                   named<"pairs">(Attraction{{.pt_min_gev = -1, .eta_max = 99, .norm = CondensationNorm::pairs, .keep_particles = 0.5}});
+  // by definition: the terms of an event in which some particles are not reconstructable, for each choice of them
+  struct Choice { Figures terms; int count = 0; };
+  std::vector<Choice> choices;
+  std::int64_t const particles[] = {1, 2, 3, 5};  // 4 is not reconstructable
+  for (int chosen = 0; chosen < 16; ++chosen) {
+    auto reconstructable = e[key::reconstructable].clone();
+    for (int k = 0; k < 4; ++k)
+      if (!(chosen >> k & 1)) reconstructable.masked_fill_(e[key::particle_id] == particles[k], false);
+    Event const some = e.with(key::reconstructable = reconstructable);
+    choices.push_back({evaluate(sum, some, {}).terms, 0});
+    auto const loops = by_loops(some, -1, 99, 1);
+    CHECK(choices.back().terms[0].second == doctest::Approx(loops.attraction / loops.known));
+    CHECK(choices.back().terms[1].second == doctest::Approx(loops.repulsion / loops.known));
+    CHECK(choices.back().terms[2].second == doctest::Approx(loops.coward));
+    CHECK(choices.back().terms[3].second == doctest::Approx(loops.attraction / (loops.of_interest - loops.objects + 1e-9)));
+  }
+  CHECK(bool(evaluate(sum, e, {.seed = 3}).terms == choices[15].terms));  // without training nothing is dropped
+  int const steps = 800;
+  for (int step = 0; step < steps; ++step) {
+    auto const terms = evaluate(sum, e, {.training = true, .epoch = step / 8, .event = step % 8, .seed = 11}).terms;
+    int found = -1;
+    for (int c = 0; c < 16; ++c) {
+      bool same = true;
+      for (std::size_t t = 0; t < terms.size(); ++t) same = same && terms[t].second == doctest::Approx(choices[std::size_t(c)].terms[t].second);
+      if (same) found = c;
+    }
+    REQUIRE(found >= 0);
+    ++choices[std::size_t(found)].count;
+  }
+  for (auto const& choice : choices) CHECK((choice.count > steps / 16 / 2 && choice.count < steps / 16 * 2));
+  auto const value = [&](std::uint64_t seed) { return evaluate(sum, e, {.training = true, .epoch = 1, .seed = seed}).terms; };
+  CHECK(bool(value(1) == value(1)));
+  int others = 0;
+  for (std::uint64_t s = 2; s < 12; ++s) others += value(s) != value(1);
+  CHECK(others >= 5);
+}
+
+TEST_CASE("condensation losses: the share of kept particles is the option's, and 1 keeps all") {
+  auto const id = at::arange(1, 2001, at::kLong), all = at::ones({2000}, at::kBool);
+  Context const step{.training = true, .epoch = 2, .event = 9, .shared_seed = 4};
+  for (double keep : {0.1, 0.5, 0.9})
+    CHECK(number(dew::detail::of_kept_particles(all, id, keep, step).sum()) / 2000 == doctest::Approx(keep).epsilon(0.1));
+  CHECK(at::equal(dew::detail::of_kept_particles(all, id, 1, step), all));
+  auto const some = dew::detail::of_kept_particles(all, id, 0.5, step), order = permutation(2000);
+  CHECK(at::equal(dew::detail::of_kept_particles(all, id.index_select(0, order), 0.5, step), some.index_select(0, order)));
+  auto other = step;
+  for (auto change : {0, 1, 2}) {
+    other = step;
+    (change == 0 ? other.epoch : other.event) += change < 2;
+    if (change == 2) other.shared_seed += 1;
+    auto const agree = number((dew::detail::of_kept_particles(all, id, 0.5, other) == some).sum()) / 2000;
+    CHECK(agree == doctest::Approx(0.5).epsilon(0.1));
+  }
+  auto const e = event(20, 3);
+  for (double keep : {0.0, -1.0, 1.5, std::nan("")})
+    CHECK_THROWS_WITH_AS((Coward{{.keep_particles = keep}}(e)), doctest::Contains("keep_particles: expected a probability above 0 and at most 1"),
+                         Error);
+}
+
+TEST_CASE("repulsion: a cap on the pairs keeps the expected value, acts in training only and where there are more pairs") {
+  seed();
+  auto const e = event(300, 20);
+  for (auto norm : {CondensationNorm::hits, CondensationNorm::pairs}) {
+    Repulsion const all{{.norm = norm}};
+    auto some = all;
+    some.options.max_pairs = 300;
+    double const expected = number(all(e, {}));
+    CHECK(number(some(e, {})) == expected);
+    double mean = 0;
+    int different = 0;
+    Context training{.training = true};
+    double const first = number(some(e, training));
+    CHECK(number(some(e, training)) == first);
+    for (training.epoch = 0; training.epoch < 200; ++training.epoch) {
+      double const drawn = number(some(e, training));
+      mean += drawn / 200;
+      different += drawn != first;
+      CHECK(drawn == doctest::Approx(expected).epsilon(0.5));
+    }
+    CHECK(different > 190);
+    CHECK(mean == doctest::Approx(expected).epsilon(0.02));
+    some.options.max_pairs = 1'000'000;  // more than there are
+    CHECK(number(some(e, training)) == expected);
+  }
+  auto const x = e[key::latent].clone().requires_grad_(), beta = e[key::beta].clone().requires_grad_();
+  Event const leaves = e.with(key::latent = x, key::beta = beta);
+  for (auto const& leaf : {x, beta})
+    check_gradient(leaf, [&] { return Repulsion{{.max_pairs = 200}}(leaves, {.training = true}); });
+  CHECK_THROWS_WITH_AS((Repulsion{{.max_pairs = -1}}(e, {})), "repulsion.max_pairs: expected a number of at least 0, got -1", Error);
 }

@@ -92,6 +92,7 @@ LossValue evaluate(Sum<L...> const& sum, R const& record, Context const& context
             [&]<class T>(Weighted<T> const& t) {
               auto own = context;
               own.seed = mix_seed(context.seed, T::name);  // no two terms draw the same numbers
+              own.shared_seed = context.seed;              // but for those that they must share
               Tensor const value = call(t.loss, record, own);
               check(value.dim() == 0 || value.numel() == 1, "{}: a loss gives one number, not {}", T::name, shape_text(value));
               out.terms.emplace_back(std::string(T::name), value.template item<double>());

@@ -106,6 +106,41 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(program(other).status == 0);
 }
 
+TEST_CASE("evaluate --metrics all scores in every style in one table; export writes what the stages write") {
+  TempDir const folder;
+  auto const run = (folder.path() / "run").string();
+  REQUIRE(program(train_arguments(run)).status == 0);
+  auto const file = folder.path() / "score.json";
+  std::vector<std::string> const command{"evaluate", "--run", run, "--events", events(), "--json", file.string(), "--quiet", "--threads", "1"};
+  auto own = command, all = command;
+  own.insert(own.end(), {"--metrics", "own"}), all.insert(all.end(), {"--metrics", "all"});
+  REQUIRE(program(own).status == 0);
+  auto const before = nlohmann::json::parse(read_file(file));
+  auto const scored = program(all);
+  REQUIRE(scored.status == 0);
+  for (auto const* words : {"one to one", "acorn", "trackml"}) CHECK_MESSAGE(scored.out.find(words) != std::string::npos, scored.out);
+  auto const after = nlohmann::json::parse(read_file(file));
+  for (auto const* figure : {"tracking.pt0.9.double_majority", "tracking.pt0.9.perfect", "edges.auc"})
+    CHECK(before.at(figure) == after.at(figure));  // counted once
+  for (auto const* figure : {"acorn.two_way.efficiency", "one_to_one.double_majority", "pooled.acorn.two_way.efficiency"})
+    CHECK_MESSAGE(after.contains(figure), figure);
+  auto wrong = command;
+  wrong.insert(wrong.end(), {"--metrics", "some"});
+  CHECK(program(wrong).status == 2);
+
+  auto const out = folder.path() / "exported";
+  std::vector<std::string> const exporting{"export", "--run", run, "--events", events(), "--select", "3", "--out", out.string(), "--quiet"};
+  REQUIRE(program(exporting).status == 0);
+  auto const record = read_safetensors((out / "event000000003.safetensors").string());
+  for (auto const* key : {"hit_id", "edge_index", "edge_score", "label"}) CHECK_MESSAGE(record.tensors.contains(key), key);
+  CHECK_FALSE(record.tensors.contains("particle_id"));
+  CHECK(program(exporting).status == 2);  // is there already
+  auto with_truth = exporting;
+  with_truth.insert(with_truth.end(), {"--force", "--truth"});
+  REQUIRE(program(with_truth).status == 0);
+  CHECK(read_safetensors((out / "event000000003.safetensors").string()).tensors.contains("particle_id"));
+}
+
 TEST_CASE("equal seeds give the same bytes, another seed others") {
   TempDir const folder;
   auto const model = [&](std::string const& name, std::vector<std::string> const& more) {

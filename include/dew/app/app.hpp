@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// A whole program from a pipeline, a source and a plan: train, evaluate, run, options, simulate.
+// A whole program from a pipeline, a source and a plan: train, evaluate, run, export, options, simulate.
 #pragma once
-#include <malloc.h>
-
 #include <atomic>
 #include <csignal>
 
 #include "dew/app/config_file.hpp"
+#include "dew/core/memory.hpp"
 #include "dew/event/ranges.hpp"
 #include "dew/event/simulated_detector.hpp"
 #include "dew/event/trackml.hpp"
+#include "dew/metric/style_table.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/run_folder.hpp"
 
@@ -42,6 +42,8 @@ struct AppOptions {
 };
 
 namespace detail {
+template <class T, class... S> constexpr bool is_one_of(std::tuple<S...> const*) { return (std::same_as<T, S> || ...); }
+
 inline std::atomic<bool> interrupted{false};  // set by Ctrl-C
 
 /// Turns Ctrl-C into a flag for a scope; a second Ctrl-C ends the program at once.
@@ -60,15 +62,6 @@ class InterruptFlag {
  private:
   void (*before_)(int);
 };
-
-/// Keeps large temporaries on the heap: each is otherwise mapped, zeroed page by page and given back at every step.
-inline void keep_memory() {
-#ifdef M_MMAP_MAX
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, -1);
-  mallopt(M_TOP_PAD, 64 << 20);
-#endif
-}
 }  // namespace detail
 
 /// A program on a screen:
@@ -77,7 +70,7 @@ inline void keep_memory() {
 ///       return App{"tracking", pipeline}.events(TrackMl{}).train(fit<EdgeClassifier>(FocalLoss{}), …).evaluate(TrackingMetrics{}).run(argc, argv);
 ///     }
 ///
-/// gives `tracking train | evaluate | run | options | simulate`, with a flag for every option of every part, `--config FILE`, and a run folder.
+/// gives `tracking train | evaluate | run | export | options | simulate`, with a flag for every option of every part, `--config FILE`, and a run folder.
 template <class P, class Source = TrackMl, class Plan = std::tuple<>, class Metrics = std::tuple<>>
 class App {
  public:
@@ -138,8 +131,8 @@ class App {
 
   // what the command line says beside options
   struct Flags {
-    std::string out, run, resume, init, config, select, json;
-    bool force = false, quiet = false;
+    std::string out, run, resume, init, config, select, json, metrics = "own";
+    bool force = false, quiet = false, truth = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
 
@@ -161,6 +154,7 @@ class App {
     auto* train = cli.add_subcommand("train", "train the stages in turn, score them, write a run folder");
     auto* evaluate = cli.add_subcommand("evaluate", "score a run on events with truth");
     auto* run = cli.add_subcommand("run", "find tracks: one CSV an event, hit_id,track_id");
+    auto* exported = cli.add_subcommand("export", "write everything that the stages write: one .safetensors an event");
     auto* list = cli.add_subcommand("options", "list every option with unit and default");
     auto* simulate = cli.add_subcommand("simulate", "write simulated events in TrackML's CSV layout");
 
@@ -183,7 +177,7 @@ class App {
     train->add_flag("--force", flags.force, "overwrite what --out holds of another run");
     for (auto const& e : options_.entries())
       if (e.path != "device" && e.path != "threads") option_flag(train, flags, e);
-    for (auto* c : {evaluate, run}) {
+    for (auto* c : {evaluate, run, exported}) {
       common(c);
       events_flag(c);
       c->add_option("--run", flags.run, "run folder")->required();
@@ -194,8 +188,12 @@ class App {
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
+    evaluate->add_option("--metrics", flags.metrics, "own: the program's (default); all: every style of scoring tracks too, in one table");
     run->add_option("--out", flags.out, "folder for the tracks")->required();
     run->add_flag("--force", flags.force, "write into a folder that holds something else");
+    exported->add_option("--out", flags.out, "folder for the events")->required();
+    exported->add_flag("--truth", flags.truth, "the events' truth too");
+    exported->add_flag("--force", flags.force, "overwrite events that are there");
     list->add_option("--config", flags.config, "show the values of a TOML file");
     simulate->add_option("--out", flags.out, "folder to write")->required();
     simulate->add_option("--select", flags.select, "event numbers, such as 1-20")->required();
@@ -205,7 +203,7 @@ class App {
         "--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); },
         "particles an event");
     for (auto const& e : simulation.entries()) option_flag(simulate, flags, e);
-    for (auto* c : {train, evaluate, run, list, simulate}) c->allow_extras();
+    for (auto* c : {train, evaluate, run, exported, list, simulate}) c->allow_extras();
 
     try {
       cli.parse(argc, const_cast<char**>(argv));
@@ -213,7 +211,7 @@ class App {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", e.what());
       return 2;
     }
-    for (auto* c : {train, evaluate, run, list, simulate}) refuse_extras(*c);
+    for (auto* c : {train, evaluate, run, exported, list, simulate}) refuse_extras(*c);
 
     auto& known = simulate->parsed() ? simulation : options_;
     auto const set_flags = [&] {
@@ -251,6 +249,7 @@ class App {
     trained.pipeline = pipeline_;
     set_up(flags, !flags.quiet);
     trained.to(device());
+    if (exported->parsed()) return do_export(trained, flags);
     return evaluate->parsed() ? do_evaluate(trained, flags) : do_run(trained, flags);
   }
 
@@ -316,7 +315,7 @@ class App {
         return 130;
       }
       trained.save(folder.model());
-      auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet);
+      auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_);
       fmt::print("{}", summary.text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
       std::filesystem::remove(folder.checkpoint());
@@ -327,11 +326,37 @@ class App {
 
   // ---- evaluate and run -------------------------------------------------------------------------------------------------------------
   int do_evaluate(Trained<P> const& trained, Flags const& flags) {
+    check(flags.metrics == "own" || flags.metrics == "all", ErrorKind::usage, "--metrics: expected own or all, got '{}'", flags.metrics);
     auto const ids = selected(flags);
-    auto const summary = score(trained, ids, flags.quiet);
+    bool const all = flags.metrics == "all";
+    auto const summary = all ? score_all(trained, ids, flags.quiet) : score(trained, ids, flags.quiet, metrics_);
     fmt::print("{}", summary.text());
-    if (!flags.json.empty()) write_file_atomically(flags.json, report(summary, ids).dump(2) + "\n");
+    auto json = report(summary, ids);
+    if (all) {
+      StyleTable const table(summary);
+      fmt::print("\n{}", table.text());
+      for (auto const& [name, value] : table.json().items()) json["pooled." + name] = value;
+    }
+    if (!flags.json.empty()) write_file_atomically(flags.json, json.dump(2) + "\n");
     return 0;
+  }
+
+  /// The program's metrics and those of every style, each once, in one pass over the events.
+  Summary score_all(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet) {
+    using LabelledKeySet = typename decltype(source_.labelled(0))::KeySet;
+    if constexpr (!P::template KeysAfterFirst<P::size, LabelledKeySet>::template has<Label>)
+      fail(ErrorKind::usage, "--metrics all: this pipeline has no clusterer, so that there are no tracks to score");
+    else {
+      auto styles = all_styles();
+      auto const own = [&]<class M>(M const& metric) {
+        if constexpr (detail::is_one_of<M>(static_cast<decltype(styles) const*>(nullptr))) {
+          if constexpr (std::same_as<M, TrackingMetrics>) std::get<M>(styles).options.pt_cuts_gev = metric.options.pt_cuts_gev;
+          return std::tuple();
+        } else return std::tuple(metric);
+      };
+      return score(trained, ids, quiet,
+                   std::tuple_cat(std::apply([&](auto const&... m) { return std::tuple_cat(own(m)...); }, metrics_), styles));
+    }
   }
 
   int do_run(Trained<P> const& trained, Flags const& flags) {
@@ -382,6 +407,24 @@ class App {
     }
   }
 
+  int do_export(Trained<P> const& trained, Flags const& flags) {
+    auto const ids = selected(flags);
+    auto const file_of = [&](std::int64_t id) { return std::filesystem::path(flags.out) / fmt::format("event{:09}.safetensors", id); };
+    for (auto id : ids)
+      check(flags.force || !std::filesystem::exists(file_of(id)), ErrorKind::usage,
+            "{}: is there already; take another --out or --select, or --force", file_of(id).string());
+    each_event(ids, "checking", flags.quiet, [&](std::int64_t id) { flags.truth ? (void)source_.labelled(id) : (void)source_.hits(id); });
+    std::filesystem::create_directories(flags.out);
+    auto const write = [&](std::int64_t id, auto const& hits) { save_record(file_of(id), trained(hits).to(at::Device(at::kCPU)), {}); };
+    each_event(ids, "exporting", flags.quiet, [&](std::int64_t id) {
+      if (flags.truth) return write(id, source_.labelled(id));
+      if constexpr (P::template runs_on<typename decltype(source_.hits(0))::KeySet>) write(id, source_.hits(id));
+      else fail(ErrorKind::usage, "this pipeline has a stage that reads the truth: say --truth");
+    });
+    fmt::print("{} events in {}\n", ids.size(), flags.out);
+    return 0;
+  }
+
   int do_simulate(SimulatedDetector const& detector, Flags const& flags) {
     auto const ids = parse_ranges(flags.select);
     for (auto id : ids) {
@@ -405,7 +448,7 @@ class App {
     return name == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   }
   void set_up(Flags const& flags, bool say) {
-    detail::keep_memory();
+    keep_memory();
     if (options_struct().threads > 0) at::set_num_threads(options_struct().threads);
     if (say) fmt::print(stderr, "{} (dew {}) on {}, {} threads\n", name_, version, device().str(), at::get_num_threads());
     (void)flags;
@@ -459,9 +502,9 @@ class App {
     else if (!quiet && !ids.empty()) fmt::print(stderr, "{}: {} events done\n", what, ids.size());
   }
 
-  Summary score(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet) {
+  template <class M> Summary score(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet, M const& metrics) {
     Summary summary;
-    each_event(ids, "scoring", quiet, [&](std::int64_t id) { measure(trained, source_.labelled(id), id, metrics_, summary); });
+    each_event(ids, "scoring", quiet, [&](std::int64_t id) { measure(trained, source_.labelled(id), id, metrics, summary); });
     return summary;
   }
   nlohmann::ordered_json report(Summary const& summary, std::vector<std::int64_t> const& ids) {

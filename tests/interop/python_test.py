@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Tests of examples/interop: python_test.py from_lightning|to_python FIND_TRACKS SCRATCH. Needs PyTorch; skipped where there is none."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+try:
+    import torch
+    from torch import nn
+except ImportError as problem:
+    print(f"[skipped] no PyTorch for this Python: {problem}")
+    sys.exit(0)
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "interop")
+sys.path.insert(0, EXAMPLES)
+from to_python import Run, check, read_safetensors  # noqa: E402
+
+
+# ---- gnn_tracking's layout in plain PyTorch, written from the definitions of its parts ----------------------------------------------------------------
+class MLP(nn.Module):
+    def __init__(self, inputs, outputs, hidden, layers, bias=True):
+        super().__init__()
+        widths = [inputs] + [hidden] * (layers - 1) + [outputs]
+        parts = []
+        for i in range(layers):
+            parts += [nn.Linear(widths[i], widths[i + 1], bias=bias), nn.ReLU()]
+        self.layers = nn.ModuleList(parts[:-1])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Interaction(nn.Module):
+    def __init__(self, node, edge, hidden):
+        super().__init__()
+        self.relational_model = MLP(2 * node + edge, edge, hidden, 3)
+        self.object_model = MLP(node + edge, node, hidden, 3)
+
+    def forward(self, x, edges, e):
+        e = self.relational_model(torch.cat([x[edges[1]], x[edges[0]], e], 1))
+        total = torch.zeros(len(x), e.shape[1]).index_add(0, edges[1], e)
+        return self.object_model(torch.cat([x, total], 1)), e
+
+
+class Skip1(nn.Module):
+    def __init__(self, node, edge, hidden, layers, alpha):
+        super().__init__()
+        self.network = nn.Module()
+        self.network.layers = nn.ModuleList(Interaction(node, edge, hidden) for _ in range(layers))
+        self.alpha = alpha
+
+    def forward(self, x, edges, e):
+        collected = [e]
+        for i, layer in enumerate(self.network.layers):
+            new, e = layer(x, edges, e) if i == 0 else layer(torch.relu(x), edges, torch.relu(e))
+            x = math.sqrt(self.alpha) * x + math.sqrt(1 - self.alpha) * new
+            collected.append(e)
+        return x, collected
+
+
+class Encoder(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self._encoder, self._decoder = nn.Linear(inputs, hidden, bias=False), nn.Linear(hidden, outputs, bias=False)
+        self._layers = nn.ModuleList()
+
+    def forward(self, x):
+        return self._decoder(torch.relu(self._encoder(nn.functional.normalize(x, dim=1))))
+
+
+class Classifier(nn.Module):
+    def __init__(self, node, edge, hidden, layers):
+        super().__init__()
+        self.ec_node_encoder, self.ec_edge_encoder = MLP(6, node, hidden, 2, bias=False), MLP(4, edge, hidden, 2, bias=False)
+        self.ec_resin = Skip1(node, edge, hidden, layers, 0.5)
+        self.W = MLP(2 * node + (layers + 1) * edge, 1, hidden, 3)
+
+    def forward(self, x, edges, e):
+        x, collected = self.ec_resin(torch.relu(self.ec_node_encoder(x)), edges, torch.relu(self.ec_edge_encoder(e)))
+        w = self.W(torch.cat([x[edges[0]], x[edges[1]], *collected], 1)).squeeze(1)
+        return 0.001 + 0.998 * torch.sigmoid(w), x, collected[-1]
+
+
+class Condensation(nn.Module):
+    def __init__(self, node, edge, hidden, layers, latent, threshold, feed):
+        super().__init__()
+        self.ec = Classifier(node, edge, hidden, layers)
+        self.threshold, self.feed = threshold, feed
+        self.hc_node_encoder = Encoder(6 + (node if feed else 0), hidden, node)
+        self.hc_edge_encoder = MLP(4 + (edge + 1 if feed else 0), edge, hidden, 2, bias=False)
+        self.hc_in = Skip1(node, edge, hidden, layers, 0.5)
+        self.p_beta, self.p_cluster = MLP(node, 1, hidden, 3), MLP(node, latent, hidden, 3)
+        self._latent_normalization = nn.Parameter(torch.tensor([1.7]))
+
+    def forward(self, x, edges, e):
+        w, node, edge = self.ec(x, edges, e)
+        kept = w > self.threshold
+        xs, es = (torch.cat([x, node], 1), torch.cat([e, edge, w.unsqueeze(1)], 1)) if self.feed else (x, e)
+        h, _ = self.hc_in(torch.relu(self.hc_node_encoder(xs)), edges[:, kept], torch.relu(self.hc_edge_encoder(es[kept])))
+        beta = 1e-6 + (1 - 2e-6) * torch.sigmoid(self.p_beta(h)).squeeze(1)
+        return {"edge_score": w, "latent": self._latent_normalization * self.p_cluster(h), "beta": beta}
+
+
+# ---- the tests --------------------------------------------------------------------------------------------------------------------------------------
+def run(*command, status=0):
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status, f"{command}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def simulated(find_tracks, scratch, select="1-2"):
+    events = os.path.join(scratch, "events")
+    run(find_tracks, "simulate", "--out", events, "--select", select, "--particles", "200", "--quiet")
+    return events
+
+
+def converted(find_tracks, scratch, events, name, feed, wrap):
+    torch.manual_seed(3)
+    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=0.47, feed=feed)
+    arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": 0.47}
+    checkpoint, folder = os.path.join(scratch, name + ".ckpt"), os.path.join(scratch, name)
+    state = {wrap + k: v for k, v in model.state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": {"model": {"class_path": "x.GraphTCN", "init_args": arguments}}, "epoch": 3}, checkpoint)
+    print(run(sys.executable, os.path.join(EXAMPLES, "from_lightning.py"), checkpoint, "--out", folder).strip())
+    out = os.path.join(scratch, name + "_exported")
+    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "1", "--out", out, "--quiet")
+    event, _ = read_safetensors(os.path.join(out, "event000000001.safetensors"))
+    with torch.no_grad():
+        expected = model(event["hit_features"], event["edge_index"], event["edge_features"])
+    kept = (expected["edge_score"] > 0.47).float().mean().item()
+    assert 0.01 < kept < 0.99, f"the cut keeps {kept} of the edges, which tests nothing"
+    for key, value in expected.items():
+        difference = ((value - event[key]).abs().max() / value.abs().max()).item()
+        print(f"{name}: {key} {tuple(value.shape)}: largest difference {difference:.1e} of the largest value")
+        assert difference < 1e-4, key
+    score = os.path.join(scratch, name + ".json")
+    print(run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", "1-2", "--json", score, "--quiet").splitlines()[0])
+    assert "tracking.pt0.9.double_majority" in json.load(open(score))
+    return checkpoint
+
+
+def from_lightning(find_tracks, scratch):
+    events = simulated(find_tracks, scratch)
+    converted(find_tracks, scratch, events, "plain", False, "model.")
+    checkpoint = converted(find_tracks, scratch, events, "fed_and_compiled", True, "model._orig_mod._gtcn.")
+    script = os.path.join(EXAMPLES, "from_lightning.py")
+    # what does not fit is a sentence, and nothing is written
+    content = torch.load(checkpoint)
+    content["state_dict"]["model.p_track_param.weight"] = torch.zeros(1)
+    other, folder = os.path.join(scratch, "other.ckpt"), os.path.join(scratch, "other")
+    torch.save(content, other)
+    assert "belong to no part of dew: p_track_param.weight" in run(sys.executable, script, other, "--out", folder, status=1)
+    open(other, "w").write("no checkpoint")
+    assert "cannot be read" in run(sys.executable, script, other, "--out", folder, status=1)
+    assert not os.path.exists(folder)
+    # a weight of another shape is refused by find_tracks, by name
+    content = torch.load(checkpoint)
+    name = next(n for n in content["state_dict"] if n.endswith("hc_in.network.layers.0.object_model.layers.2.weight"))
+    content["state_dict"][name] = torch.zeros(5, 5)
+    torch.save(content, other)
+    run(sys.executable, script, other, "--out", folder)
+    problem = run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", "1", "--quiet", status=1)
+    assert "condenser.stack.layers.0.object_model.layers.2.weight [5, 5] instead of [16, 16]" in problem, problem
+
+
+def to_python(find_tracks, scratch):
+    events, folder, out = simulated(find_tracks, scratch), os.path.join(scratch, "run"), os.path.join(scratch, "exported")
+    run(find_tracks, "train", "--events", events, "--train", "1", "--validate", "2", "--epochs", "2", "--out", folder, "--quiet")
+    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "2", "--out", out, "--score_cut.threshold", "0", "--quiet")
+    event = os.path.join(out, "event000000002.safetensors")
+    assert check(Run(folder), event) < 1e-4
+    bent = Run(folder)
+    bent.edge_classifier.head[0].weight.data = bent.edge_classifier.head[0].weight.data.roll(1, 1)
+    assert check(bent, event) > 1e-3, "a bent network is noticed"
+    assert "condenser.latent = " in run(sys.executable, os.path.join(EXAMPLES, "to_python.py"), folder)
+
+
+if __name__ == "__main__":
+    shutil.rmtree(sys.argv[3], ignore_errors=True)
+    os.makedirs(sys.argv[3])
+    {"from_lightning": from_lightning, "to_python": to_python}[sys.argv[1]](*sys.argv[2:])

@@ -9,16 +9,16 @@ int main(int argc, char** argv) {
                            GeometricGraph{{.phi_slope_max = 0.002, .z0_max_mm = 100}},  // a graph on them
                            ScaledEdges{},
                            EdgeClassifier{{.hidden = 32, .layers = 3}},  // which edges are right?
-                           ScoreCut{{.threshold = 0.4}},
-                           Condenser{{.latent = 12, .hidden = 64, .layers = 5}},  // hits of one particle together
-                           Dbscan{{.eps = 0.3, .min_points = 1}}};                // tracks
+                           ScoreCut{{.threshold = 0.3}},
+                           Condenser{{.latent = 12, .hidden = 64, .layers = 5, .score_min = 0}},  // hits of one particle together
+                           Dbscan{{.eps = 0.3, .min_points = 1}}};                                // tracks
 
   return App{"find_tracks", pipeline}
       .about("find_tracks: from hits to tracks with a graph network and object condensation")
       .events(TrackMl{})
       .train(
           fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.4}),
-          fit<Condenser>(Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}), {.epochs = 20, .share = 0.6}),
+          fit<Condenser>(5 * Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}), {.epochs = 20, .share = 0.6}),
           scan<Dbscan>(maximise("tracking.pt0.9.double_majority"), {.eps_min = 0.1, .eps_max = 0.6, .eps_steps = 26, .min_points = {1, 2}}))
       .evaluate(GraphMetrics{}, EdgeMetrics{}, ComponentTracking{}, TrackingMetrics{})
       .run(argc, argv);

@@ -91,11 +91,34 @@ def renamed(state):
 
 def init_args(checkpoint):
     """The model's constructor arguments, wherever the checkpoint keeps them."""
-    parameters = checkpoint.get("hyper_parameters", {})
+    parameters = checkpoint.get("hyper_parameters") or {}
     model = parameters.get("model", parameters)
-    if isinstance(model, dict):
-        return dict(model.get("init_args", model))
-    return {}
+    arguments = dict(model.get("init_args", model)) if isinstance(model, dict) else {}
+    if not arguments:
+        raise Unusable("the checkpoint says nothing of the model's arguments (hyper_parameters): its cuts and residuals cannot be known")
+    return arguments
+
+
+def nested(arguments, name):
+    """The arguments of a part that was built beside the model, or None."""
+    part = arguments.get(name)
+    return dict(part.get("init_args", part)) if isinstance(part, dict) else None
+
+
+def stack_options(stage, part, tensors):
+    """Kind, share and residual of a stack from the arguments of the part that holds it."""
+    kind, kwargs = part.get("residual_type", "skip1"), part.get("residual_kwargs") or {}
+    if kind not in ("skip1", "skip2", "skip_top"):
+        raise Unusable(f"residual_type '{kind}' is not known")
+    unknown = set(kwargs) - {"connect_to", "add_bn", "collapse_residual_edge_embeddings"}
+    if unknown:
+        raise Unusable(f"residual_kwargs {sorted(unknown)} are not known")
+    return {
+        f"{stage}.stack": kind,
+        f"{stage}.alpha": float(part.get("alpha", 0.5)),
+        f"{stage}.batch_norm": any(f"{stage}.stack.node_norms." in n for n in tensors),
+        f"{stage}.add_input": kind == "skip_top" and kwargs.get("connect_to", 1) == 0,
+    }
 
 
 def layers_of(tensors, stage):
@@ -104,32 +127,28 @@ def layers_of(tensors, stage):
 
 def options_of(tensors, arguments):
     """Options of every stage. Widths and depths are read from the weights, all else from the constructor's arguments."""
-    ec = arguments.get("ec")
-    if isinstance(ec, dict):
-        ec = ec.get("init_args", ec)
-    else:
-        ec = {"alpha": arguments.get("alpha_ec", 0.5)}
+    ec = nested(arguments, "ec") or {"alpha": arguments.get("alpha_ec", 0.5)}
+    hc_in = nested(arguments, "hc_in") or {"alpha": arguments.get("alpha_hc", arguments.get("alpha", 0.5))}
+    if arguments.get("mask_orphan_nodes"):
+        raise Unusable("mask_orphan_nodes: hits without an edge are dropped there, and find_tracks has no stage that does so")
     shape = lambda name: tensors[name].shape
     node, edge = shape("edge_classifier.node_encoder.layers.2.weight")[0], shape("edge_classifier.edge_encoder.layers.2.weight")[0]
     layers = layers_of(tensors, "edge_classifier")
-    kind = ec.get("residual_type", "skip1")
-    collected = 1 + (layers // 2 if kind == "skip2" else layers)
+    stack = stack_options("edge_classifier", ec, tensors)
+    collected = 1 + (layers // 2 if stack["edge_classifier.stack"] == "skip2" else layers)
     head = shape("edge_classifier.head.layers.0.weight")[1]
-    widths = {(2 * node + collected * edge): ("all", True), (2 * node + edge): ("last", True), (collected * edge): ("all", False), edge: ("last", False)}
-    if head not in widths:
-        raise Unusable(f"the edge classifier's head reads {head} values, which fits none of its forms")
+    all_edges, nodes = bool(ec.get("use_intermediate_edge_embeddings", True)), bool(ec.get("use_node_embedding", True))
+    if head != (2 * node if nodes else 0) + (collected if all_edges else 1) * edge:
+        raise Unusable(f"the edge classifier's head reads {head} values, which is not what its arguments say")
     options = {
         "periodic_features.enabled": False,
         "edge_classifier.hidden": shape("edge_classifier.head.layers.0.weight")[0],
         "edge_classifier.layers": layers,
         "edge_classifier.node_width": node,
         "edge_classifier.edge_width": edge,
-        "edge_classifier.stack": kind,
-        "edge_classifier.alpha": float(ec.get("alpha", 0.5)),
-        "edge_classifier.batch_norm": any("edge_classifier.stack.node_norms." in n for n in tensors),
         "edge_classifier.encoder": "reference",
-        "edge_classifier.head": widths[head][0],
-        "edge_classifier.head_nodes": widths[head][1],
+        "edge_classifier.head": "all" if all_edges else "last",
+        "edge_classifier.head_nodes": nodes,
         "edge_classifier.embeddings": bool(arguments.get("use_ec_embeddings_for_hc", False)),
         "score_cut.threshold": 0.0,
     }
@@ -147,8 +166,6 @@ def options_of(tensors, arguments):
         "condenser.layers": layers_of(tensors, "condenser"),
         "condenser.node_width": shape(encoder + "decoder.weight")[0],
         "condenser.edge_width": shape("condenser.edge_encoder.layers.2.weight")[0],
-        "condenser.stack": "skip1",
-        "condenser.alpha": float(arguments.get("alpha_hc", arguments.get("alpha", 0.5))),
         "condenser.encoder": "reference",
         "condenser.score_min": float(arguments.get("ec_threshold", 0.5)),
         "condenser.score": use(scored),
@@ -159,6 +176,7 @@ def options_of(tensors, arguments):
         "condenser.coordinate_share": float(arguments.get("alpha_latent", 0.0)),
         "condenser.pixel_layers": 18 if two else 0,
     }
+    options |= stack | stack_options("condenser", hc_in, tensors)
     features = shape("edge_classifier.node_encoder.layers.0.weight")[1]
     if features != STANDARD_FEATURES:
         raise Unusable(f"the model reads {features} hit features; find_tracks gives the {STANDARD_FEATURES} standard ones")

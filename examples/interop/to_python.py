@@ -4,7 +4,7 @@
 
 In a notebook:
 
-    from to_python import Run
+    from to_python import Run, read_safetensors
     run = Run("tracking")                       # the run folder
     run.options["condenser.latent"]             # '12'
     run.tensors["condenser.beta_head.layers.0.weight"]
@@ -21,6 +21,7 @@ with what find_tracks wrote.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -104,14 +105,37 @@ class Stack(nn.Module):
         return x, collected
 
 
+class NormalisedEncoder(nn.Module):
+    """The condenser's encoder = reference: rows of unit length, two linear layers, ReLU."""
+
+    def __init__(self, tensors, name):
+        super().__init__()
+        self.first, self.second = nn.Parameter(tensors[f"{name}.encoder.weight"].clone()), nn.Parameter(tensors[f"{name}.decoder.weight"].clone())
+
+    def forward(self, x):
+        x = nn.functional.normalize(x, dim=1)
+        return torch.relu(torch.relu(x @ self.first.T) @ self.second.T)
+
+
 class Part(nn.Module):
     def __init__(self, run, stage):
         super().__init__()
-        self.get = lambda option: run.options[f"{stage}.{option}"]
-        if self.get("encoder") not in ("mlp",):
-            raise NotImplementedError(f"{stage}.encoder = {self.get('encoder')}")
-        self.nodes, self.edges = mlp(run.tensors, f"{stage}.node_encoder"), mlp(run.tensors, f"{stage}.edge_encoder")
+        if stage not in run.stages:
+            raise ValueError(f"this run has no stage '{stage}', but {', '.join(run.stages)}")
+        self.options = {path.split(".", 1)[1]: value for path, value in run.options.items() if path.startswith(stage + ".")}
+        reference = self.get("encoder") == "reference"
+        self.edges = mlp(run.tensors, f"{stage}.edge_encoder", final_relu=reference)
+        if f"{stage}.node_encoder.encoder.weight" in run.tensors:
+            self.nodes = NormalisedEncoder(run.tensors, f"{stage}.node_encoder")
+        elif f"{stage}.node_encoder.layers.0.weight" in run.tensors:
+            self.nodes = mlp(run.tensors, f"{stage}.node_encoder", final_relu=reference)
+        else:
+            raise NotImplementedError(f"{stage}: an encoder of two detectors")
         self.stack = Stack(run.tensors, f"{stage}.stack", self.get("stack"), int(self.get("layers")), float(self.get("alpha")))
+
+
+    def get(self, option):
+        return self.options[option]
 
 
 class EdgeClassifier(Part):
@@ -122,10 +146,11 @@ class EdgeClassifier(Part):
         self.head = mlp(run.tensors, "edge_classifier.head")
 
     def forward(self, x, edge_index, e):
+        """Scores, and the last embeddings of nodes and edges."""
         x, collected = self.stack(self.nodes(x), edge_index, self.edges(e))
         inputs = [x[edge_index[0]], x[edge_index[1]]] if self.get("head_nodes") == "true" else []
         inputs += collected if self.get("head") == "all" else collected[-1:]
-        return 0.001 + 0.998 * torch.sigmoid(self.head(torch.cat(inputs, 1))).squeeze(1)
+        return 0.001 + 0.998 * torch.sigmoid(self.head(torch.cat(inputs, 1))).squeeze(1), x, collected[-1]
 
 
 class Condenser(Part):
@@ -137,8 +162,14 @@ class Condenser(Part):
             raise NotImplementedError("condenser.coordinate_share")
         self.beta, self.latent = mlp(run.tensors, "condenser.beta_head"), mlp(run.tensors, "condenser.latent_head")
         self.scale = nn.Parameter(run.tensors["condenser.latent_scale"].clone())
+        embeds = run.options.get("edge_classifier.embeddings") == "true"  # without them there is nothing to read
+        self.node_embedding, self.edge_embedding = (embeds and self.get(f"{of}_embedding") != "never" for of in ("node", "edge"))
 
-    def forward(self, x, edge_index, e, w):
+    def forward(self, x, edge_index, e, w, node_embedding, edge_embedding):
+        if self.node_embedding:
+            x = torch.cat([x, node_embedding], 1)
+        if self.edge_embedding:
+            e = torch.cat([e, edge_embedding], 1)
         kept = w > float(self.get("score_min")) if float(self.get("score_min")) > 0 else torch.ones_like(w, dtype=torch.bool)
         edge_index, e, w = edge_index[:, kept], e[kept], w[kept]
         if self.get("score") != "never":
@@ -157,17 +188,24 @@ class Run:
         self.tensors, metadata = read_safetensors(file)
         if "dew.options" not in metadata:
             raise ValueError(f"{file}: is no checkpoint of dew")
-        self.options = json.loads(metadata["dew.options"])
+        self.options = {path: value.strip('"') for path, value in json.loads(metadata["dew.options"]).items()}
         self.stages = json.loads(metadata["dew.stages"])
-        self.edge_classifier, self.condenser = EdgeClassifier(self), Condenser(self)
+
+    @functools.cached_property
+    def edge_classifier(self):
+        return EdgeClassifier(self)
+
+    @functools.cached_property
+    def condenser(self):
+        return Condenser(self)
 
     def __call__(self, event):
         """edge_score, latent and beta of an event that find_tracks export wrote."""
         x, edge_index, e = event["hit_features"], event["edge_index"], event["edge_features"]
         with torch.no_grad():
-            w = self.edge_classifier(x, edge_index, e)
+            w, node, edge = self.edge_classifier(x, edge_index, e)
             kept = w > float(self.options.get("score_cut.threshold", 0))
-            latent, beta = self.condenser(x, edge_index[:, kept], e[kept], w[kept])
+            latent, beta = self.condenser(x, edge_index[:, kept], e[kept], w[kept], node, edge[kept])
         return {"edge_score": w, "latent": latent, "beta": beta}
 
 
@@ -176,9 +214,13 @@ def check(run, path):
     event, _ = read_safetensors(path)
     worst = 0.0
     for name, tensor in run(event).items():
-        difference = ((tensor - event[name]).abs().max() / event[name].abs().max()).item() if tensor.numel() else 0.0
+        if tensor.shape != event[name].shape:
+            raise ValueError(f"{name}: {tuple(tensor.shape)} here, {tuple(event[name].shape)} there")
+        scale = event[name].abs().max().item() if tensor.numel() else 0.0
+        difference = (tensor - event[name]).abs().max().item() / (scale or 1) if tensor.numel() else 0.0
         print(f"{name:<12} {str(tuple(tensor.shape)):<16} largest difference {difference:.1e} of the largest value")
-        worst = max(worst, difference)
+        if not difference <= worst:  # NaN too
+            worst = difference
     return worst
 
 

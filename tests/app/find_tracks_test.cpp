@@ -111,7 +111,8 @@ TEST_CASE("evaluate --metrics all scores in every style in one table; export wri
   auto const run = (folder.path() / "run").string();
   REQUIRE(program(train_arguments(run)).status == 0);
   auto const file = folder.path() / "score.json";
-  std::vector<std::string> const command{"evaluate", "--run", run, "--events", events(), "--json", file.string(), "--quiet", "--threads", "1"};
+  std::vector<std::string> const command{"evaluate", "--run",       run,       "--events",  events(),
+                                         "--json",   file.string(), "--quiet", "--threads", "1"};
   auto own = command, all = command;
   own.insert(own.end(), {"--metrics", "own"}), all.insert(all.end(), {"--metrics", "all"});
   REQUIRE(program(own).status == 0);
@@ -124,6 +125,12 @@ TEST_CASE("evaluate --metrics all scores in every style in one table; export wri
     CHECK(before.at(figure) == after.at(figure));  // counted once
   for (auto const* figure : {"acorn.two_way.efficiency", "one_to_one.double_majority", "pooled.acorn.two_way.efficiency"})
     CHECK_MESSAGE(after.contains(figure), figure);
+  for (auto* c : {&own, &all}) c->insert(c->end(), {"--tracking.eta_max", "1.5", "--tracking.pt_cuts_gev", "1.0"});
+  REQUIRE(program(own).status == 0);
+  auto const narrow = nlohmann::json::parse(read_file(file));
+  auto const table = program(all);
+  CHECK(table.out.find("reference") != std::string::npos);
+  CHECK(narrow.at("tracking.pt1.particles") == nlohmann::json::parse(read_file(file)).at("tracking.pt1.particles"));
   auto wrong = command;
   wrong.insert(wrong.end(), {"--metrics", "some"});
   CHECK(program(wrong).status == 2);

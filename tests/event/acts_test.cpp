@@ -13,28 +13,34 @@ using test::put_file;
 
 namespace {
 /// A geometry identifier, written as ACTS packs it.
-constexpr std::int64_t geometry_id(std::int64_t volume, std::int64_t layer, std::int64_t module) { return volume << 56 | layer << 36 | module << 8; }
+constexpr std::int64_t geometry_id(std::int64_t volume, std::int64_t layer, std::int64_t module) {
+  return volume << 56 | layer << 36 | module << 8;
+}
 std::int64_t constexpr big = 855686265662603265;  // no double holds it
 
 // Measurements 40 (barrel, layer 2), 41 (left endcap), 42 (strips: not a pixel), 43 (barrel, layer 4), 44 (barrel, layer 6), 45 (barrel, layer 2).
 // Their local_key is a byte that is no number, as ACTS writes it.
 std::string const good_measurements = fmt::format(
-    "measurement_id,geometry_id,local_key,local0,local1,time\n40,{},\x06,1.5,-2,0\n41,{},\x06,3,4,0\n42,{},\x06,1,1,0\n43,{},\x06,0,0.25,0\n"
+    "measurement_id,geometry_id,local_key,local0,local1,time\n40,{},\x06,1.5,-2,0\n41,{},\x06,3,4,0\n42,{},\x06,1,1,0\n43,{},\x06,0,0.25,"
+    "0\n"
     "44,{},\x06,0.5,10,0\n45,{},\x06,-1,0,0\n",
-    geometry_id(17, 2, 3), geometry_id(16, 4, 1), geometry_id(23, 2, 1), geometry_id(17, 4, 1), geometry_id(17, 6, 2), geometry_id(17, 2, 3));
+    geometry_id(17, 2, 3), geometry_id(16, 4, 1), geometry_id(23, 2, 1), geometry_id(17, 4, 1), geometry_id(17, 6, 2),
+    geometry_id(17, 2, 3));
 // The simulated hits, rows 0 to 5: of particles big, big, 7, 7, big, big.
-std::string const good_hits = fmt::format("particle_id,geometry_id,tx,index\n{0},1,0,5\n{0},1,0,5\n7,1,0,5\n7,1,0,5\n{0},1,0,5\n{0},1,0,5\n", big);
+std::string const good_hits =
+    fmt::format("particle_id,geometry_id,tx,index\n{0},1,0,5\n{0},1,0,5\n7,1,0,5\n7,1,0,5\n{0},1,0,5\n{0},1,0,5\n", big);
 // 40: big. 41: 7, big, big. 42: 7. 43: 7 and big, a tie. 44: big. 45: none
 std::string const good_map = "measurement_id,hit_id\n40,0\n41,2\n41,1\n41,4\n42,3\n43,3\n43,0\n44,5\n";
-std::string const good_particles = fmt::format("particle_id,particle_type,vx,vy,vz,px,py,pz,q\n{},13,3,4,0,3,-4,12,-1\n7,13,0,0,0,1,0,0,1\n", big);
+std::string const good_particles =
+    fmt::format("particle_id,particle_type,vx,vy,vz,px,py,pz,q\n{},13,3,4,0,3,-4,12,-1\n7,13,0,0,0,1,0,0,1\n", big);
 std::string const good_cells =
     "geometry_id,hit_id,channel0,channel1,timestamp,value\n0,40,5,6,0,1\n0,40,6,8,0,2\n0,41,1,1,0,4\n0,42,1,1,0,1\n0,43,2,2,0,1\n"
     "0,44,3,3,0,1\n0,45,1,1,0,1\n";
 std::string const good_detectors =
     "geometry_id,volume_id,boundary_id,layer_id,module_id,cx,cy,cz,rot_xu,rot_xv,rot_xw,rot_yu,rot_yv,rot_yw,rot_zu,rot_zv,rot_zw,module_t,"
     "pitch_u,pitch_v\n"
-    "1,17,0,2,0,0,0,0,1,0,0,0,1,0,0,0,1,-1,-1,-1\n"        // the layer itself
-    "1,17,0,2,3,30,1,5,0,0,1,1,0,0,0,1,0,0.25,0.1,0.2\n"   // (u, v, w) → (w, u, v)
+    "1,17,0,2,0,0,0,0,1,0,0,0,1,0,0,0,1,-1,-1,-1\n"       // the layer itself
+    "1,17,0,2,3,30,1,5,0,0,1,1,0,0,0,1,0,0.25,0.1,0.2\n"  // (u, v, w) → (w, u, v)
     "1,17,0,4,1,70,2,6,0.6,0,0.8,0.8,0,-0.6,0,1,0,0.25,0.1,0.2\n"
     "1,17,0,6,2,110,3,7,0,0,1,1,0,0,0,1,0,0.25,0.1,0.2\n"
     "1,16,0,4,1,-50,8,-1500,0,-1,0,1,0,0,0,0,1,0.25,0.1,0.2\n"
@@ -155,7 +161,8 @@ TEST_CASE("broken ACTS files end in FILE:LINE: what, with the column") {
       {"measurements.csv", with(good_measurements, "\n41,", "\n40,"),
        "measurements.csv:3: column 'measurement_id': duplicate 40, first at measurements.csv:2"},
       {"measurements.csv", with(good_measurements, fmt::to_string(geometry_id(17, 4, 1)), fmt::to_string(geometry_id(17, 4, 9))),
-       fmt::format("measurements.csv:5: column 'geometry_id': the detector has no module 9 in volume 17, layer 4 ({})", geometry_id(17, 4, 9))},
+       fmt::format("measurements.csv:5: column 'geometry_id': the detector has no module 9 in volume 17, layer 4 ({})",
+                   geometry_id(17, 4, 9))},
       {"measurement-simhit-map.csv", with(good_map, "42,3", "50,3"),
        "measurement-simhit-map.csv:6: column 'measurement_id': the event has no measurement 50"},
       {"measurement-simhit-map.csv", with(good_map, "42,3", "42,6"),
@@ -213,9 +220,8 @@ TEST_CASE("the Open Data Detector: layers and pairs as TrackML's pixels, then th
 TEST_CASE("recorded ACTS events: every measurement is where its particle was, and every particle is known") {
   auto const folder = test::test_data("acts");
   if (!folder) return;
-  ActsCsv const source{{.events = (*folder / "exact").string(),
-                        .detectors = (*folder / "detectors.csv.gz").string(),
-                        .detector = ActsDetector::full}};
+  ActsCsv const source{
+      {.events = (*folder / "exact").string(), .detectors = (*folder / "detectors.csv.gz").string(), .detector = ActsDetector::full}};
   CHECK(source.ids() == Integers{0});
   auto const event = source.labelled(0);
   CHECK(event.rows(Hits{}) == 11862);
@@ -237,8 +243,7 @@ TEST_CASE("recorded ACTS events: every measurement is where its particle was, an
   auto pixels = source;
   pixels.options.detector = ActsDetector::pixels;
   CHECK(pixels.hits(0).rows(Hits{}) == 3125 + 1609 + 1282);
-  ActsCsv const geometric{{.events = (*folder / "geometric").string(),
-                           .detectors = (*folder / "detectors.csv.gz").string(),
-                           .detector = ActsDetector::full}};
+  ActsCsv const geometric{
+      {.events = (*folder / "geometric").string(), .detectors = (*folder / "detectors.csv.gz").string(), .detector = ActsDetector::full}};
   CHECK(geometric.labelled(0).rows(Hits{}) == 10907);
 }

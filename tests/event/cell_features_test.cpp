@@ -14,11 +14,11 @@ using test::put_file;
 namespace {
 std::string const good_hits =
     "hit_id,x,y,z,volume_id,layer_id,module_id\n3,32,1,-10,8,2,1\n1,72,2,-20.5,8,4,7\n9,260,5,0,13,2,1\n5,-50,9,600,9,2,1\n";
-std::string const good_cells =
-    "hit_id,ch0,ch1,value\n1,10,20,0.5\n3,7,7,1.25\n1,11,18,0.25\n5,0,3,2\n1,13,19,0.125\n9,1,1,1\n5,0,4,1\n";
+std::string const good_cells = "hit_id,ch0,ch1,value\n1,10,20,0.5\n3,7,7,1.25\n1,11,18,0.25\n5,0,3,2\n1,13,19,0.125\n9,1,1,1\n5,0,4,1\n";
 // the modules of (8, 2), (8, 4), (9, 2): turned about different axes; another of (8, 4) that no hit is on, without a pitch
 std::string const good_detectors =
-    "volume_id,layer_id,module_id,cx,cy,cz,rot_xu,rot_xv,rot_xw,rot_yu,rot_yv,rot_yw,rot_zu,rot_zv,rot_zw,module_t,module_minhu,module_maxhu,"
+    "volume_id,layer_id,module_id,cx,cy,cz,rot_xu,rot_xv,rot_xw,rot_yu,rot_yv,rot_yw,rot_zu,rot_zv,rot_zw,module_t,module_minhu,module_"
+    "maxhu,"
     "module_hv,pitch_u,pitch_v\n"
     "8,2,1,32,0,0,0,0,1,1,0,0,0,1,0,0.15,8,8,36,0.05,0.056\n"
     "8,4,6,72,0,0,0,0,1,1,0,0,0,1,0,0.15,8,8,36,-1,-1\n"
@@ -29,7 +29,8 @@ class Files {
  public:
   Files() {
     put("hits.csv", good_hits), put("cells.csv", good_cells);
-    put("truth.csv", "hit_id,particle_id,weight\n1,4,1\n"), put("particles.csv", "particle_id,vx,vy,vz,px,py,pz,q,nhits\n4,0,0,0,1,1,1,1,2\n");
+    put("truth.csv", "hit_id,particle_id,weight\n1,4,1\n"),
+        put("particles.csv", "particle_id,vx,vy,vz,px,py,pz,q,nhits\n4,0,0,0,1,1,1,1,2\n");
     detectors(good_detectors);
   }
   void put(std::string const& name, std::string_view bytes) const { put_file(folder_ / ("event000000007-" + name), bytes); }
@@ -61,20 +62,26 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
 }
 
 /// The features behind the standard ones, by the formulas of the definitions, over all cells for each hit.
-struct Cell { std::int64_t hit, ch0, ch1; double value; };
+struct Cell {
+  std::int64_t hit, ch0, ch1;
+  double value;
+};
 struct Module { double r[9], t, pu, pv; };
 std::vector<double> by_loops(std::int64_t hit, std::vector<Cell> const& cells, Module const& m) {
   double n = 0, q = 0, lo0 = 1e300, hi0 = -1e300, lo1 = 1e300, hi1 = -1e300;
   for (auto const& c : cells) {
     if (c.hit != hit) continue;
     n += 1, q += c.value;
-    lo0 = std::min(lo0, double(c.ch0)), hi0 = std::max(hi0, double(c.ch0)), lo1 = std::min(lo1, double(c.ch1)), hi1 = std::max(hi1, double(c.ch1));
+    lo0 = std::min(lo0, double(c.ch0)), hi0 = std::max(hi0, double(c.ch0)), lo1 = std::min(lo1, double(c.ch1)),
+    hi1 = std::max(hi1, double(c.ch1));
   }
   double const l[3] = {(hi0 - lo0 + 1) * m.pu, (hi1 - lo1 + 1) * m.pv, 2 * m.t};
   double g[3] = {0, 0, 0};
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) g[i] += m.r[3 * i + j] * l[j];
-  auto const eta = [](double const* a) { return -std::log(std::tan(0.5 * std::acos(a[2] / std::sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])))); };
+  auto const eta = [](double const* a) {
+    return -std::log(std::tan(0.5 * std::acos(a[2] / std::sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2]))));
+  };
   return {q / n, eta(l), std::atan2(l[1], l[0]), l[0], l[1], l[2], eta(g), std::atan2(g[1], g[0])};
 }
 void check_rows(Tensor const& got, std::vector<double> const& expected) {
@@ -153,10 +160,8 @@ TEST_CASE("recorded events: cell features of a whole event, against loops over i
   auto const folder = test::test_data("trackml");
   if (!folder) return;
   auto const small = *folder / "small", modules = *folder / "detectors.csv.gz";
-  TrackMl const source{{.events = small.string(),
-                        .detector = TrackMlDetector::full,
-                        .detectors = modules.string(),
-                        .features = HitFeatureSet::cells}};
+  TrackMl const source{
+      {.events = small.string(), .detector = TrackMlDetector::full, .detectors = modules.string(), .features = HitFeatureSet::cells}};
   auto const event = source.labelled(1);
   auto const x = event[key::hit_features];
   CHECK(shape_text(x) == "[5527, 14]");
@@ -165,7 +170,8 @@ TEST_CASE("recorded events: cell features of a whole event, against loops over i
   auto const hits = read_csv(small / "event000000001-hits.csv.gz",
                              {{"hit_id", integer}, {"volume_id", integer}, {"layer_id", integer}, {"module_id", integer}});
   auto const rows = read_csv(small / "event000000001-cells.csv.gz", {{"hit_id", integer}, {"ch0", integer}, {"ch1", integer}, {"value"}});
-  std::vector<CsvColumn> columns{{"volume_id", integer}, {"layer_id", integer}, {"module_id", integer}, {"module_t"}, {"pitch_u"}, {"pitch_v"}};
+  std::vector<CsvColumn> columns{{"volume_id", integer}, {"layer_id", integer}, {"module_id", integer},
+                                 {"module_t"},           {"pitch_u"},           {"pitch_v"}};
   std::vector<std::string> const rotation{"rot_xu", "rot_xv", "rot_xw", "rot_yu", "rot_yv", "rot_yw", "rot_zu", "rot_zv", "rot_zw"};
   for (auto const& name : rotation) columns.push_back({name});
   auto const table = read_csv(modules, columns);

@@ -95,15 +95,15 @@ TEST_CASE("weights of hits and particles, and the radius of production, where th
 
   auto const short_column = std::span(weight).first(3);
   truth.weight = short_column;
-  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
-                       "truth: expected 7 values in column 'weight', got 3", Error);
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles), "truth: expected 7 values in column 'weight', got 3",
+                       Error);
   std::vector<double> const wrong{0.5, std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0};
   truth.weight = wrong;
   CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
                        "truth, row 1: column 'weight': expected a finite number, got inf", Error);
   truth.weight = weight, particles.vy = {};
-  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles),
-                       "particles: expected 2 values in column 'vy', got 0", Error);
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), truth, particles), "particles: expected 2 values in column 'vy', got 0",
+                       Error);
 }
 
 TEST_CASE("reconstructable counts distinct layers by volume and layer, or by the layer's number alone") {

@@ -11,8 +11,9 @@ using namespace dew;
 
 TEST_CASE("an event folder: numbers of events by ending, and the files of one") {
   test::TempDir const folder;
-  for (auto const* file : {"event000000012-a.csv", "event000000012-a.csv.gz", "event000000003-a.csv.gz", "event000000004-b.csv", "event12-a.csv",
-                           "event0000000013-a.csv", "event1234567890-a.csv", "xevent000000008-a.csv", "event00000000x-a.csv"})
+  for (auto const* file :
+       {"event000000012-a.csv", "event000000012-a.csv.gz", "event000000003-a.csv.gz", "event000000004-b.csv", "event12-a.csv",
+        "event0000000013-a.csv", "event1234567890-a.csv", "xevent000000008-a.csv", "event00000000x-a.csv"})
     test::put_file(folder / file, "");
   EventFolder const events("mine", folder.path().string());
   CHECK(events.ids({"-a.csv", "-a.csv.gz"}) == std::vector<std::int64_t>{3, 12, 1234567890});

@@ -84,10 +84,14 @@ TEST_CASE("an event without truth has hits; the details of the truth may be abse
 TEST_CASE("a broken or wrong file is an error that names it") {
   auto const labelled = [](auto s) { s.labelled(2); };
   auto const hits = [](auto s) { s.hits(2); };
-  struct Broken { std::function<void(std::map<std::string, Tensor>&)> change; std::string message; };
+  struct Broken {
+    std::function<void(std::map<std::string, Tensor>&)> change;
+    std::string message;
+  };
   std::vector<Broken> const kinds{
       {[](auto& t) { t.erase("position"); }, "event000000002.safetensors: is not the record that is asked for: missing position"},
-      {[](auto& t) { t["surplus"] = at::ones({2}); }, "event000000002.safetensors: is not the record that is asked for: unexpected surplus"},
+      {[](auto& t) { t["surplus"] = at::ones({2}); },
+       "event000000002.safetensors: is not the record that is asked for: unexpected surplus"},
       {[](auto& t) { t["layer"] = t["layer"].to(at::kInt); }, "event000000002.safetensors: layer: expected 64-bit integers, got dtype Int"},
       {[](auto& t) { t["position"] = t["position"].narrow(1, 0, 2).contiguous(); },
        "event000000002.safetensors: position: expected shape [rows, 3]"},

@@ -22,9 +22,7 @@ bool inside(double x, double y, std::int64_t n, std::int64_t s, bool extended) {
   double const u1 = u * std::cos(a) - v * std::sin(a), v1 = u * std::sin(a) + v * std::cos(a), t = std::tan(std::acos(-1.) / double(n));
   return u1 > 0 && std::abs(v1) < (extended ? 1.1 * t * u1 + 1e-4 : t * u1);
 }
-Tensor point(double r, double phi) {
-  return at::tensor({r * std::cos(phi), r * std::sin(phi), 0.}, at::kDouble).reshape({1, 3});
-}
+Tensor point(double r, double phi) { return at::tensor({r * std::cos(phi), r * std::sin(phi), 0.}, at::kDouble).reshape({1, 3}); }
 }  // namespace
 
 TEST_CASE("sectors: by definition; together they hold every hit once, extended ones more") {

@@ -25,12 +25,13 @@ std::vector<Pair> pairs(Event const& event, PairsOfHits which) {
 
 TEST_CASE("true pairs: all, each once and outwards; consecutive ones by distance from the origin, not by r") {
   std::int64_t const big = (1LL << 60) + 1;
-  Event const e{key::particle_id = at::tensor({big, std::int64_t(7), big, std::int64_t(0), big, std::int64_t(-1), big - 1, std::int64_t(0),
-                                               std::int64_t(-1)}, at::kLong),
-                key::position = at::tensor({0., 30., 40., /**/ 1., 1., 1., /**/ 1., 0., 10., /**/ 0., 0., 1., /**/ -2., 0., -30., /**/ 0., 0.,
-                                            2., /**/ 1., 2., 3., /**/ 3., 3., 3., /**/ 4., 4., 4.})
-                                     .reshape({9, 3})
-                                     .to(at::kFloat)};
+  Event const e{
+      key::particle_id = at::tensor(
+          {big, std::int64_t(7), big, std::int64_t(0), big, std::int64_t(-1), big - 1, std::int64_t(0), std::int64_t(-1)}, at::kLong),
+      key::position = at::tensor({0.,   30.,     40., /**/ 1., 1.,      1., /**/ 1., 0.,      10., /**/ 0., 0.,      1., /**/ -2., 0.,
+                                  -30., /**/ 0., 0.,  2.,      /**/ 1., 2., 3.,      /**/ 3., 3.,  3.,      /**/ 4., 4., 4.})
+                          .reshape({9, 3})
+                          .to(at::kFloat)};
   CHECK(pairs(e, PairsOfHits::all) == std::vector<Pair>{{2, 4}, {2, 0}, {4, 0}});
   CHECK(pairs(e, PairsOfHits::consecutive) == std::vector<Pair>{{2, 4}, {4, 0}});
 }

@@ -16,7 +16,6 @@ namespace {
 auto record(test::PixelHits const& hits) { return Record{key::position = hits.position, key::layer = hits.layer}; }
 }  // namespace
 
-
 TEST_CASE("every option reaches the graph") {
   auto const event = record(pixel_hits(2000, 1));
   auto const edges = [&](GeometricGraph const& graph) { return graph(event)[key::edge_index].size(1); };

@@ -11,9 +11,10 @@ using namespace dew::test;
 
 namespace {
 auto graph(std::int64_t n = 8) {
-  return Record{key::hit_features = at::randn({n, 6}), key::edge_index = at::randint(0, n, {2, 12}, at::kLong),
-                key::edge_features = at::randn({12, 4}), key::edge_score = at::rand({12}), key::node_embedding = at::randn({n, 5}),
-                key::edge_embedding = at::randn({12, 3}), key::layer = at::arange(n, at::kLong)};
+  return Record{key::hit_features = at::randn({n, 6}),   key::edge_index = at::randint(0, n, {2, 12}, at::kLong),
+                key::edge_features = at::randn({12, 4}), key::edge_score = at::rand({12}),
+                key::node_embedding = at::randn({n, 5}), key::edge_embedding = at::randn({12, 3}),
+                key::layer = at::arange(n, at::kLong)};
 }
 NamedTensors copied(NamedTensors const& tensors) {
   NamedTensors out;
@@ -37,9 +38,12 @@ template <class P> void check_round_trip(P const& policy) {
   CHECK(same(ours, dew::detail::named_tensors(*two)));
 }
 EdgeClassifier classifier(StackKind kind = StackKind::skip1) {
-  return {{.hidden = 6, .layers = 2, .stack = kind, .batch_norm = kind == StackKind::skip2, .encoder = Encoder::reference, .embeddings = true}};
+  return {
+      {.hidden = 6, .layers = 2, .stack = kind, .batch_norm = kind == StackKind::skip2, .encoder = Encoder::reference, .embeddings = true}};
 }
-Condenser condenser() { return {{.latent = 3, .hidden = 6, .layers = 2, .stack = StackKind::skip1, .encoder = Encoder::reference}}; }
+Condenser condenser() {
+  return {{.latent = 3, .hidden = 6, .layers = 2, .stack = StackKind::skip1, .encoder = Encoder::reference, .score_logit = false}};
+}
 }  // namespace
 
 TEST_CASE("weights go to gnn_tracking's names and back, tensor by tensor") {
@@ -52,17 +56,19 @@ TEST_CASE("weights go to gnn_tracking's names and back, tensor by tensor") {
   check_round_trip(EmbeddingRefinement{{.dimension = 3, .hidden = 6, .layers = 2}});
   check_round_trip(PointCloudNetwork{{.latent = 3, .blocks = 2, .layers = 1, .node_width = 5, .edge_width = 4}});
   check_round_trip(DeepSetEdgeFilter{{.hidden = 6}});
+  check_round_trip(MlpEdgeFilter{{.hidden = 6, .depth = 2}});
 }
 
 TEST_CASE("names are those of the Python system") {
   auto const has = [](NamedTensors const& tensors, char const* name) { return tensors.contains(name); };
   auto const event = graph();
   auto const ec = to_reference(classifier(), *classifier().make(Widths::of(event)), "ec.");
-  for (auto const* name : {"ec.ec_node_encoder.layers.0.weight", "ec.ec_resin.network.layers.1.relational_model.layers.4.bias", "ec.W.layers.0.weight"})
+  for (auto const* name :
+       {"ec.ec_node_encoder.layers.0.weight", "ec.ec_resin.network.layers.1.relational_model.layers.4.bias", "ec.W.layers.0.weight"})
     CHECK_MESSAGE(has(ec, name), name);
   auto const oc = to_reference(condenser(), *condenser().make(Widths::of(event)));
-  for (auto const* name : {"hc_node_encoder._encoder.weight", "hc_in.network.layers.0.object_model.layers.2.weight", "p_beta.layers.0.weight",
-                           "p_cluster.layers.4.bias", "_latent_normalization"})
+  for (auto const* name : {"hc_node_encoder._encoder.weight", "hc_in.network.layers.0.object_model.layers.2.weight",
+                           "p_beta.layers.0.weight", "p_cluster.layers.4.bias", "_latent_normalization"})
     CHECK_MESSAGE(has(oc, name), name);
   auto const points = to_reference(PointCloudNetwork{{.blocks = 1}}, *PointCloudNetwork{{.blocks = 1}}.make(Widths::of(event)));
   CHECK(has(points, "layers.1.node_encoder.layers.0.weight"));
@@ -89,6 +95,12 @@ TEST_CASE("a mismatch lists every missing, unexpected and wrongly shaped tensor,
       CHECK_MESSAGE(what.find(words) != std::string::npos, what);
   }
   CHECK(same(before, dew::detail::named_tensors(*net)));
+  auto more = copied(to_reference(policy, *net));
+  more["hc_out.weight"] = at::zeros({1});
+  CHECK_THROWS_WITH_AS(load_reference<Condenser>(*net, more), doctest::Contains("unexpected: hc_out.weight"), Error);
+  more.erase("hc_out.weight");
+  more["ec.W.layers.0.bias"] = at::zeros({1});  // its classifier's
+  load_reference<Condenser>(*net, more);
 }
 
 TEST_CASE("a whole pipeline takes the weights of one checkpoint, however its model is wrapped, or none at all") {
@@ -96,7 +108,8 @@ TEST_CASE("a whole pipeline takes the weights of one checkpoint, however its mod
   auto const sample = ToySource{}.labelled(1);
   Trained from(pipeline, sample, 1), into(pipeline, sample, 2);
   NamedTensors checkpoint;
-  for (auto const& [name, t] : to_reference(classifier(), from.module<1>(), "model._orig_mod._gtcn.ec.")) checkpoint.emplace(name, t.detach());
+  for (auto const& [name, t] : to_reference(classifier(), from.module<1>(), "model._orig_mod._gtcn.ec."))
+    checkpoint.emplace(name, t.detach());
   for (auto const& [name, t] : to_reference(condenser(), from.module<2>(), "model._orig_mod._gtcn.")) checkpoint.emplace(name, t.detach());
   auto const before = copied(into.tensors());
   auto more = checkpoint;
@@ -122,4 +135,10 @@ TEST_CASE("what has no counterpart there is named") {
   auto const event = graph();
   Condenser const ours{{.latent = 3, .hidden = 6, .layers = 1}};
   CHECK_THROWS_WITH_AS((void)to_reference(ours, *ours.make(Widths::of(event))), doctest::Contains("no counterpart of condenser"), Error);
+  for (auto bend : {+[](Condenser::Options& o) { o.score_logit = true; }, +[](Condenser::Options& o) { o.beta_layers = 2; },
+                    +[](Condenser::Options& o) { o.encoder = Encoder::mlp; }}) {
+    auto other = condenser();
+    bend(other.options);
+    CHECK_THROWS_AS((void)to_reference(other, *other.make(Widths::of(event))), Error);
+  }
 }

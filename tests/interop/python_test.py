@@ -12,6 +12,8 @@ try:
     import torch
     from torch import nn
 except ImportError as problem:
+    if os.environ.get("DEW_PYTHON_REQUIRED"):
+        raise
     print(f"[skipped] no PyTorch for this Python: {problem}")
     sys.exit(0)
 
@@ -88,13 +90,13 @@ class Classifier(nn.Module):
 
 
 class Condensation(nn.Module):
-    def __init__(self, node, edge, hidden, layers, latent, threshold, feed):
+    def __init__(self, node, edge, hidden, layers, latent, threshold, feed, alpha):
         super().__init__()
         self.ec = Classifier(node, edge, hidden, layers)
         self.threshold, self.feed = threshold, feed
         self.hc_node_encoder = Encoder(6 + (node if feed else 0), hidden, node)
         self.hc_edge_encoder = MLP(4 + (edge + 1 if feed else 0), edge, hidden, 2, bias=False)
-        self.hc_in = Skip1(node, edge, hidden, layers, 0.5)
+        self.hc_in = Skip1(node, edge, hidden, layers, alpha)
         self.p_beta, self.p_cluster = MLP(node, 1, hidden, 3), MLP(node, latent, hidden, 3)
         self._latent_normalization = nn.Parameter(torch.tensor([1.7]))
 
@@ -120,27 +122,38 @@ def simulated(find_tracks, scratch, select="1-2"):
     return events
 
 
-def converted(find_tracks, scratch, events, name, feed, wrap):
+def convert(find_tracks, scratch, events, name, feed, wrap, threshold):
+    """A model, its checkpoint as a run, and an event exported with it."""
     torch.manual_seed(3)
-    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=0.47, feed=feed)
-    arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": 0.47}
-    checkpoint, folder = os.path.join(scratch, name + ".ckpt"), os.path.join(scratch, name)
+    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=threshold, feed=feed, alpha=0.3)
+    arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": threshold}
+    arguments |= {"alpha_hc": 0.3} if feed else {"hc_in": {"class_path": "x.ResIN", "init_args": {"alpha": 0.3}}}
+    checkpoint, folder, out = (os.path.join(scratch, f"{name}{ending}") for ending in (".ckpt", "", "_exported"))
+    for old in (folder, out):
+        shutil.rmtree(old, ignore_errors=True)
     state = {wrap + k: v for k, v in model.state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": {"model": {"class_path": "x.GraphTCN", "init_args": arguments}}, "epoch": 3}, checkpoint)
     print(run(sys.executable, os.path.join(EXAMPLES, "from_lightning.py"), checkpoint, "--out", folder).strip())
-    out = os.path.join(scratch, name + "_exported")
     run(find_tracks, "export", "--run", folder, "--events", events, "--select", "1", "--out", out, "--quiet")
-    event, _ = read_safetensors(os.path.join(out, "event000000001.safetensors"))
+    return model, checkpoint, folder, os.path.join(out, "event000000001.safetensors")
+
+
+def converted(find_tracks, scratch, events, name, feed, wrap):
+    _, _, _, exported = convert(find_tracks, scratch, events, name, feed, wrap, 0.5)
+    threshold = round(read_safetensors(exported)[0]["edge_score"].median().item(), 4)  # a cut that cuts
+    model, checkpoint, folder, exported = convert(find_tracks, scratch, events, name, feed, wrap, threshold)
+    event, _ = read_safetensors(exported)
     with torch.no_grad():
         expected = model(event["hit_features"], event["edge_index"], event["edge_features"])
-    kept = (expected["edge_score"] > 0.47).float().mean().item()
-    assert 0.01 < kept < 0.99, f"the cut keeps {kept} of the edges, which tests nothing"
+    kept = (expected["edge_score"] > threshold).float().mean().item()
+    assert 0.2 < kept < 0.8, f"the cut keeps {kept} of the edges, which tests nothing"
     for key, value in expected.items():
         difference = ((value - event[key]).abs().max() / value.abs().max()).item()
         print(f"{name}: {key} {tuple(value.shape)}: largest difference {difference:.1e} of the largest value")
         assert difference < 1e-4, key
+    assert check(Run(folder), exported) < 1e-4  # and back to Python
     score = os.path.join(scratch, name + ".json")
-    print(run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", "1-2", "--json", score, "--quiet").splitlines()[0])
+    run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", "1-2", "--json", score, "--quiet")
     assert "tracking.pt0.9.double_majority" in json.load(open(score))
     return checkpoint
 
@@ -158,6 +171,12 @@ def from_lightning(find_tracks, scratch):
     assert "belong to no part of dew: p_track_param.weight" in run(sys.executable, script, other, "--out", folder, status=1)
     open(other, "w").write("no checkpoint")
     assert "cannot be read" in run(sys.executable, script, other, "--out", folder, status=1)
+    content = torch.load(checkpoint)
+    content["hyper_parameters"]["model"]["init_args"]["mask_orphan_nodes"] = True
+    torch.save(content, other)
+    assert "mask_orphan_nodes" in run(sys.executable, script, other, "--out", folder, status=1)
+    torch.save({"state_dict": content["state_dict"]}, other)
+    assert "says nothing of the model's arguments" in run(sys.executable, script, other, "--out", folder, status=1)
     assert not os.path.exists(folder)
     # a weight of another shape is refused by find_tracks, by name
     content = torch.load(checkpoint)

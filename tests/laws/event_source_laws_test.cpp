@@ -88,9 +88,8 @@ TEST_CASE("recorded ACTS events obey the laws of event sources") {
 TEST_CASE("recorded TrackML events with cell features obey the laws of event sources") {
   auto const folder = test::test_data("trackml");
   if (!folder) return;
-  check_event_source_laws(TrackMl{{.events = (*folder / "small").string(),
-                                   .detectors = (*folder / "detectors.csv.gz").string(),
-                                   .features = HitFeatureSet::cells}});
+  check_event_source_laws(TrackMl{
+      {.events = (*folder / "small").string(), .detectors = (*folder / "detectors.csv.gz").string(), .features = HitFeatureSet::cells}});
 }
 
 TEST_CASE("the laws of event sources reject broken sources") {

@@ -69,16 +69,16 @@ TEST_CASE("Condenser in every stack obeys the laws of models") {
 TEST_CASE("embedding networks, filters and the point cloud network obey the laws of models") {
   check_model_laws(EmbeddingNetwork{{.dimension = 3, .hidden = 6, .depth = 3}});
   check_model_laws(EmbeddingRefinement{{.dimension = 3, .hidden = 6, .layers = 2}});
-  check_model_laws(PointCloudNetwork{
-      {.latent = 3, .blocks = 2, .layers = 1, .node_width = 5, .edge_width = 4, .block_hidden = 6, .head_hidden = 6}});
+  check_model_laws(
+      PointCloudNetwork{{.latent = 3, .blocks = 2, .layers = 1, .node_width = 5, .edge_width = 4, .block_hidden = 6, .head_hidden = 6}});
   check_model_laws(DeepSetEdgeFilter{{.hidden = 5, .layers = 3}});
   check_model_laws(MlpEdgeFilter{{.hidden = 5, .depth = 3}});
 }
 
 TEST_CASE("models of two detectors obey the laws of models") {
   for (auto detectors : {Detectors::two_networks, Detectors::two_encoders})
-    check_model_laws(EmbeddingNetwork{
-        {.dimension = 3, .hidden = 6, .depth = 2, .detectors = detectors, .pixel_layers = 9, .encoder_depth = 1}});
+    check_model_laws(
+        EmbeddingNetwork{{.dimension = 3, .hidden = 6, .depth = 2, .detectors = detectors, .pixel_layers = 9, .encoder_depth = 1}});
   check_model_laws(Condenser{{.latent = 3, .hidden = 6, .layers = 1, .pixel_layers = 9}});
 }
 

@@ -200,7 +200,10 @@ TEST_CASE("condensation losses: kept particles are objects with all their hits, 
                    Coward{{.pt_min_gev = -1, .eta_max = 99, .keep_particles = 0.5}} +
                    named<"pairs">(Attraction{{.pt_min_gev = -1, .eta_max = 99, .norm = CondensationNorm::pairs, .keep_particles = 0.5}});
   // by definition: the terms of an event in which some particles are not reconstructable, for each choice of them
-  struct Choice { Figures terms; int count = 0; };
+  struct Choice {
+    Figures terms;
+    int count = 0;
+  };
   std::vector<Choice> choices;
   std::int64_t const particles[] = {1, 2, 3, 5};  // 4 is not reconstructable
   for (int chosen = 0; chosen < 16; ++chosen) {
@@ -222,7 +225,8 @@ TEST_CASE("condensation losses: kept particles are objects with all their hits, 
     int found = -1;
     for (int c = 0; c < 16; ++c) {
       bool same = true;
-      for (std::size_t t = 0; t < terms.size(); ++t) same = same && terms[t].second == doctest::Approx(choices[std::size_t(c)].terms[t].second);
+      for (std::size_t t = 0; t < terms.size(); ++t)
+        same = same && terms[t].second == doctest::Approx(choices[std::size_t(c)].terms[t].second);
       if (same) found = c;
     }
     REQUIRE(found >= 0);
@@ -254,8 +258,8 @@ TEST_CASE("condensation losses: the share of kept particles is the option's, and
   }
   auto const e = event(20, 3);
   for (double keep : {0.0, -1.0, 1.5, std::nan("")})
-    CHECK_THROWS_WITH_AS((Coward{{.keep_particles = keep}}(e)), doctest::Contains("keep_particles: expected a probability above 0 and at most 1"),
-                         Error);
+    CHECK_THROWS_WITH_AS((Coward{{.keep_particles = keep}}(e)),
+                         doctest::Contains("keep_particles: expected a probability above 0 and at most 1"), Error);
 }
 
 TEST_CASE("repulsion: a cap on the pairs keeps the expected value, acts in training only and where there are more pairs") {
@@ -285,7 +289,6 @@ TEST_CASE("repulsion: a cap on the pairs keeps the expected value, acts in train
   }
   auto const x = e[key::latent].clone().requires_grad_(), beta = e[key::beta].clone().requires_grad_();
   Event const leaves = e.with(key::latent = x, key::beta = beta);
-  for (auto const& leaf : {x, beta})
-    check_gradient(leaf, [&] { return Repulsion{{.max_pairs = 200}}(leaves, {.training = true}); });
+  for (auto const& leaf : {x, beta}) check_gradient(leaf, [&] { return Repulsion{{.max_pairs = 200}}(leaves, {.training = true}); });
   CHECK_THROWS_WITH_AS((Repulsion{{.max_pairs = -1}}(e, {})), "repulsion.max_pairs: expected a number of at least 0, got -1", Error);
 }

@@ -77,9 +77,12 @@ TEST_CASE("hinge embedding: by definition, with all norms and powers") {
               doctest::Approx(sums.attraction / (sums.attracting + 1e-9)));
         for (auto norm : {HingeNorm::n_hits_oi, HingeNorm::n_rep_edges, HingeNorm::n_att_edges}) {
           CAPTURE(int(norm));
-          double const m = norm == HingeNorm::n_hits_oi ? sums.of_interest : norm == HingeNorm::n_rep_edges ? sums.repelling : sums.attracting;
-          CHECK(number(HingeRepulsion{{.pt_min_gev = 0.2, .eta_max = 3, .radius = radius, .power = power, .norm = norm, .rep_oi_only = oi_only}}(
-                    e)) == doctest::Approx(sums.repulsion / (m + 1e-9)));
+          double const m = norm == HingeNorm::n_hits_oi     ? sums.of_interest
+                           : norm == HingeNorm::n_rep_edges ? sums.repelling
+                                                            : sums.attracting;
+          CHECK(number(HingeRepulsion{
+                    {.pt_min_gev = 0.2, .eta_max = 3, .radius = radius, .power = power, .norm = norm, .rep_oi_only = oi_only}}(e)) ==
+                doctest::Approx(sums.repulsion / (m + 1e-9)));
         }
       }
 }
@@ -164,6 +167,7 @@ TEST_CASE("hinge embedding: nothing to do is 0 with a zero gradient; unknown hit
 TEST_CASE("hinge embedding: options that make no sense are refused") {
   auto const e = event(5, 2, 3);
   CHECK_THROWS_WITH_AS((HingeAttraction{{.power = 0.5}}(e)), "hinge_attraction.power: expected a number of at least 1, got 0.5", Error);
-  CHECK_THROWS_WITH_AS((HingeRepulsion{{.power = std::nan("")}}(e)), "hinge_repulsion.power: expected a number of at least 1, got nan", Error);
+  CHECK_THROWS_WITH_AS((HingeRepulsion{{.power = std::nan("")}}(e)), "hinge_repulsion.power: expected a number of at least 1, got nan",
+                       Error);
   CHECK_THROWS_WITH_AS((HingeRepulsion{{.radius = 0}}(e)), "hinge_repulsion.radius: expected a radius above 0, got 0", Error);
 }

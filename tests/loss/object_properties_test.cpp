@@ -16,8 +16,7 @@ using Event = Record<Properties, TrueProperties, Beta, ParticleId, Reconstructab
 Event event(std::int64_t n, std::int64_t particles) {
   auto const id = at::randint(-1, particles + 1, {n}, at::kLong);
   return Event{key::properties = at::randn({n, 3}, at::kDouble), key::true_properties = at::randn({n, 3}, at::kDouble),
-               key::beta = at::rand({n}, at::kDouble) * 0.9 + 0.01, key::particle_id = id,
-               key::reconstructable = id % 4 != 0};
+               key::beta = at::rand({n}, at::kDouble) * 0.9 + 0.01, key::particle_id = id, key::reconstructable = id % 4 != 0};
 }
 double number(Tensor const& t) { return t.item<double>(); }
 ObjectProperties const efficiency{{.mode = PropertyMode::efficiency}}, purity{{.mode = PropertyMode::purity}};

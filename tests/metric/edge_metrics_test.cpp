@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-
 using namespace dew;
 
 namespace {

@@ -43,8 +43,8 @@ TEST_CASE("mlp filter: its formula, edge by edge") {
   CHECK(net->layers.size() == 2);
   for (std::int64_t e = 0; e < 30; e += 7) {
     auto const edge = graph[key::edge_index].select(1, e);
-    auto z = at::matmul(net->encoder->weight, at::cat({graph[key::hit_features][edge[0]], graph[key::hit_features][edge[1]],
-                                                       graph[key::edge_features][e]}));
+    auto z = at::matmul(net->encoder->weight,
+                        at::cat({graph[key::hit_features][edge[0]], graph[key::hit_features][edge[1]], graph[key::edge_features][e]}));
     for (auto const& layer : net->layers) z = std::sqrt(0.7) * z + std::sqrt(0.3) * at::matmul(layer->weight, at::relu(z));
     auto const last = at::matmul(net->decoder->weight, at::relu(z)).item<double>();
     CHECK(w[e].item<double>() == doctest::Approx(0.001 + 0.998 / (1 + std::exp(-last))));

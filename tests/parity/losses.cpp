@@ -66,11 +66,10 @@ template <class Loss> void edges(Loss const& loss, File const& file, Report& rep
 void bce(File const& file, Report& report) { edges(BinaryCrossEntropy{{.pt_min_gev = file.config.at("pt_thld")}}, file, report); }
 void focal(File const& file, Report& report) {
   auto const& c = file.config;
-  edges(FocalLoss{{.alpha = c.at("alpha"),
-                   .gamma = c.at("gamma"),
-                   .positive_weight = c.value("pos_weight", 1.0),
-                   .pt_min_gev = c.at("pt_thld")}},
-        file, report);
+  edges(
+      FocalLoss{
+          {.alpha = c.at("alpha"), .gamma = c.at("gamma"), .positive_weight = c.value("pos_weight", 1.0), .pt_min_gev = c.at("pt_thld")}},
+      file, report);
 }
 void haughty_focal(File const& file, Report& report) {
   auto const& c = file.config;

@@ -32,9 +32,7 @@ struct File {
 class Report {
  public:
   void value(std::string const& what, Tensor const& got, Tensor const& expected) { compare(what, got, expected, 1e-4, worst_value_); }
-  void gradient(std::string const& what, Tensor const& got, Tensor const& expected) {
-    compare(what, got, expected, 1e-3, worst_gradient_);
-  }
+  void gradient(std::string const& what, Tensor const& got, Tensor const& expected) { compare(what, got, expected, 1e-3, worst_gradient_); }
   void number(std::string const& what, double got, double expected) {
     value(what, at::full({1}, got, at::kDouble), at::full({1}, expected, at::kDouble));
   }
@@ -58,7 +56,8 @@ class Report {
   void compare(std::string const& what, Tensor const& got, Tensor const& expected, double tolerance, double& worst) {
     values_ += expected.numel();
     if (!got.defined() || got.numel() != expected.numel()) {
-      problems_.push_back(fmt::format("{}: expected shape {}, got {}", what, shape_text(expected), got.defined() ? shape_text(got) : "nothing"));
+      problems_.push_back(
+          fmt::format("{}: expected shape {}, got {}", what, shape_text(expected), got.defined() ? shape_text(got) : "nothing"));
       return;
     }
     if (expected.numel() == 0) return;

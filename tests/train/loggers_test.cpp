@@ -31,7 +31,7 @@ TEST_CASE("JSON lines parse, hold null for what is not a number, and clock value
     std::string const stage = "stage";
     for (std::int64_t s = 1; s <= 4; ++s) callbacks.tell(StepEnded{stage, 0, 3, s, 0.1, 0.5, 1e-3, terms});
     callbacks.tell(epoch(0));
-    callbacks.tell(ScanEnded{"dbscan", "m", "eps = 1", 0.5, 3, 1.5});
+    callbacks.tell(ScanEnded{"dbscan", "m", "eps = 1", 0.5, 3, 1.5, 2, 2});
   }
   auto const all = lines(file);
   REQUIRE(all.size() == 4);  // every second step, an epoch, a scan

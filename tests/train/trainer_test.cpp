@@ -260,3 +260,31 @@ TEST_CASE("a stage that says cacheable = false runs at every step, as in trainin
   CHECK((Shaken::in_training.load()) == 3 * 4);  // epochs, training events
   CHECK((Shaken::outside.load()) == 3 * 2);      // epochs, validation events
 }
+
+TEST_CASE("a stage that is not cacheable is as ever for the fits of later models") {
+  Trained trained(Pipeline{Shaken{}, ToyModel{}, named<"second">(ToyModel{}), ToyCut{}, ToyClusterer{}}, ToySource{}.labelled(1), 7);
+  Trainer trainer(trained, ToySource{}, std::tuple{}, settings());
+  Shaken::in_training = Shaken::outside = 0;
+  CHECK(trainer.run(fit<"toy_model">(ToyLoss{}, options(1)), fit<"second">(ToyLoss{}, options(3))));
+  CHECK((Shaken::in_training.load()) == 4);        // the first fit's training events
+  CHECK((Shaken::outside.load()) == 2 + (4 + 2));  // its validation events; all events of the second fit, once
+}
+
+TEST_CASE("a scan stops when its share of the budget ends, at the same event for every candidate") {
+  struct Used {
+    std::vector<std::size_t>* out;
+    void on(ScanEnded const& e) { out->push_back(e.events), out->push_back(e.of); }
+  };
+  for (bool slow : {false, true}) {
+    auto trained = fresh();
+    std::vector<std::size_t> used;
+    auto s = settings();
+    s.minutes = 1;
+    double now = 0;
+    s.clock = [&] { return now += slow ? 100 : 1e-3; };
+    Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, s, Callbacks{}.add(Used{&used}));
+    CHECK(trainer.run(scan<ToyClusterer>(maximise("toy_metric.right"))));
+    CHECK(used == std::vector<std::size_t>{slow ? 1u : 2u, 2u});
+    CHECK(std::get<2>(trained.pipeline.stages).options.width == 1);
+  }
+}

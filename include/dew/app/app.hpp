@@ -333,7 +333,7 @@ class App {
     fmt::print("{}", summary.text());
     auto json = report(summary, ids);
     if (all) {
-      StyleTable const table(summary);
+      StyleTable const table(summary, style_cut());
       fmt::print("\n{}", table.text());
       for (auto const& [name, value] : table.json().items()) json["pooled." + name] = value;
     }
@@ -341,6 +341,14 @@ class App {
     return 0;
   }
 
+  /// The cut of the program's TrackingMetrics that stands for all particles in the table: 0.9 GeV where it has that, else its last.
+  double style_cut() const {
+    if constexpr (detail::is_one_of<TrackingMetrics>(static_cast<Metrics const*>(nullptr))) {
+      auto const& cuts = std::get<TrackingMetrics>(metrics_).options.pt_cuts_gev;
+      if (!cuts.empty() && std::find(cuts.begin(), cuts.end(), 0.9) == cuts.end()) return cuts.back();
+    }
+    return 0.9;
+  }
   /// The program's metrics and those of every style, each once, in one pass over the events.
   Summary score_all(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet) {
     using LabelledKeySet = typename decltype(source_.labelled(0))::KeySet;
@@ -350,12 +358,17 @@ class App {
       auto styles = all_styles();
       auto const own = [&]<class M>(M const& metric) {
         if constexpr (detail::is_one_of<M>(static_cast<decltype(styles) const*>(nullptr))) {
-          if constexpr (std::same_as<M, TrackingMetrics>) std::get<M>(styles).options.pt_cuts_gev = metric.options.pt_cuts_gev;
+          auto const bins = std::exchange(std::get<M>(styles), metric).options;  // with the program's options, and all bins
+          if constexpr (requires { bins.hits_bins; }) {
+            auto& o = std::get<M>(styles).options;
+            if (o.hits_bins.empty()) o.hits_bins = bins.hits_bins;
+            if (o.radius_bins_mm.empty()) o.radius_bins_mm = bins.radius_bins_mm;
+          }
           return std::tuple();
         } else return std::tuple(metric);
       };
-      return score(trained, ids, quiet,
-                   std::tuple_cat(std::apply([&](auto const&... m) { return std::tuple_cat(own(m)...); }, metrics_), styles));
+      auto const others = std::apply([&](auto const&... m) { return std::tuple_cat(own(m)...); }, metrics_);
+      return score(trained, ids, quiet, std::tuple_cat(others, styles));
     }
   }
 
@@ -415,7 +428,9 @@ class App {
             "{}: is there already; take another --out or --select, or --force", file_of(id).string());
     each_event(ids, "checking", flags.quiet, [&](std::int64_t id) { flags.truth ? (void)source_.labelled(id) : (void)source_.hits(id); });
     std::filesystem::create_directories(flags.out);
-    auto const write = [&](std::int64_t id, auto const& hits) { save_record(file_of(id), trained(hits).to(at::Device(at::kCPU)), {}); };
+    auto const write = [&](std::int64_t id, auto const& hits) {
+      save_record(file_of(id), trained(hits, Context{.event = id}).to(at::Device(at::kCPU)), {});
+    };
     each_event(ids, "exporting", flags.quiet, [&](std::int64_t id) {
       if (flags.truth) return write(id, source_.labelled(id));
       if constexpr (P::template runs_on<typename decltype(source_.hits(0))::KeySet>) write(id, source_.hits(id));

@@ -32,8 +32,8 @@ struct Context {
   std::int64_t epoch = 0;        ///< counted from 0
   std::int64_t event = 0;        ///< the event's number
   std::uint64_t seed = 0;        ///< the run's seed mixed with the stage's name
-  /// For draws that several losses of a sum must share: the sum's seed, the same for all its terms, where `seed` has the term's name mixed in.
-  /// Set by `evaluate`.
+  /// For draws that several losses of a sum must share: the sum's seed, the same for all its terms, where `seed` has the term's name mixed
+  /// in. Set by `evaluate`.
   std::uint64_t shared_seed = 0;
 
   /// A generator on `device`, seeded by (seed, stage, epoch, event, stream): the same call gives the same numbers.

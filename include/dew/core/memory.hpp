@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // How the process treats the memory of tensors that come and go.
 #pragma once
+#if __has_include(<malloc.h>)
 #include <malloc.h>
+#endif
 
 namespace dew {
 

@@ -34,7 +34,7 @@ struct TruthColumns {
 /// The particles of an event. A particle of the truth that has no row here gets pt 0 and η 0, so that no cut on pt ever selects it.
 struct ParticleColumns {
   std::span<std::int64_t const> particle_id;
-  std::span<double const> px, py, pz;       ///< GeV, where it was made
+  std::span<double const> px, py, pz;        ///< GeV, where it was made
   std::span<double const> vx = {}, vy = {};  ///< mm, where that was; none: unknown
 };
 

@@ -42,7 +42,8 @@ class EventFolder {
   /// The path that an event's file with this ending has.
   std::filesystem::path file(std::int64_t id, std::string_view ending) const { return path_ / fmt::format("event{:09}{}", id, ending); }
 
-  /// The first of an event's files `-KIND.csv` and `-KIND.csv.gz` that there is. Throws `Error` (input) naming the first where there is none.
+  /// The first of an event's files `-KIND.csv` and `-KIND.csv.gz` that there is. Throws `Error` (input) naming the first where there is
+  /// none.
   std::filesystem::path csv(std::int64_t id, std::initializer_list<std::string_view> kinds) const {
     for (auto const kind : kinds)
       for (auto const* packed : {"", ".gz"})

@@ -12,9 +12,9 @@
 namespace dew {
 
 /// Keeps hits on the named layers, by their index in the geometry: the barrel of the pixel detector alone is
-/// `LayerSelection{{.layers = {7, 8, 9, 10}}}`. Particles keep the numbers of hits that they had when the event was loaded: a track with all of
-/// its hits that remain is not complete. Reads `layer` [N], returns a mask [N], which the pipeline applies to the hits and to what points at
-/// them. O(N · layers), any device. Throws `Error` (usage) for a negative index.
+/// `LayerSelection{{.layers = {7, 8, 9, 10}}}`. Particles keep the numbers of hits that they had when the event was loaded: a track with
+/// all of its hits that remain is not complete. Reads `layer` [N], returns a mask [N], which the pipeline applies to the hits and to what
+/// points at them. O(N · layers), any device. Throws `Error` (usage) for a negative index.
 struct LayerSelection {
   struct Options {
     std::vector<std::int64_t> layers = {};

@@ -8,9 +8,9 @@
 
 namespace dew {
 
-/// Keeps every hit whose particle id is not 0; unknown hits (−1) stay. Only where the truth is known: for studies of what noise costs, and for
-/// training without it. A trained pipeline runs on bare hits, noise among them. Reads `particle_id` [N], returns a mask [N], which the pipeline
-/// applies to the hits and to what points at them. O(N), any device.
+/// Keeps every hit whose particle id is not 0; unknown hits (−1) stay. Only where the truth is known: for studies of what noise costs, and
+/// for training without it. A trained pipeline runs on bare hits, noise among them. Reads `particle_id` [N], returns a mask [N], which the
+/// pipeline applies to the hits and to what points at them. O(N), any device.
 struct NoiseRemoval {
   struct Options {
     static constexpr auto describe() { return hana::make_tuple(); }

@@ -17,12 +17,12 @@
 namespace dew {
 
 /// Events from a folder of files `event000001000.safetensors`, as `write_safetensors_events` leaves them: the keys of a source's `labelled`
-/// (or, for events without truth, `hits`) under their names. What another program writes in that form is read as well. The weights and radii of
-/// the truth may be absent: then they are 0 and −1, unknown.
+/// (or, for events without truth, `hits`) under their names. What another program writes in that form is read as well. The weights and
+/// radii of the truth may be absent: then they are 0 and −1, unknown.
 ///
 /// The hits are those that the pipeline saw when the file was written, features as they were then, and `all_hit_ids` lists no others. Every
-/// tensor is checked as everywhere where one enters a record. A file that is broken, or that holds other keys, is an `Error` (input) that names
-/// it. Holds no state: calls are independent and may come from several threads. About 2 ms for 15,000 hits.
+/// tensor is checked as everywhere where one enters a record. A file that is broken, or that holds other keys, is an `Error` (input) that
+/// names it. Holds no state: calls are independent and may come from several threads. 0.2 ms for 15,000 hits.
 struct SafetensorsEvents {
   struct Options {
     std::string events = {};
@@ -72,9 +72,9 @@ struct SafetensorsEvents {
 };
 static_assert(EventSource<SafetensorsEvents>);
 
-/// Writes events of a source, with their truth, into a folder that `SafetensorsEvents` reads; the folder is made. Each file is written aside and
-/// renamed, so that one that is there is whole; the source's name and the event's number are in its metadata. Throws `Error` (input) naming the
-/// file, and whatever the source throws.
+/// Writes events of a source, with their truth, into a folder that `SafetensorsEvents` reads; the folder is made. Each file is written
+/// aside and renamed, so that one that is there is whole; the source's name and the event's number are in its metadata. Throws `Error`
+/// (input) naming the file, and whatever the source throws.
 ///
 ///     write_safetensors_events("cache", TrackMl{{.events = "data/hipt"}}, parse_ranges("1000-1079"));
 template <EventSource Source>

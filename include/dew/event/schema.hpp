@@ -29,10 +29,12 @@ struct TruthHits : Key<"truth_hits", Particles, Kind::integer, Shape<>, "", "the
 struct TruthReconstructable : Key<"truth_reconstructable", Particles, Kind::boolean, Shape<>, "", "hits on at least 3 layers"> {};  // [P]
 
 // What only some truths say; where one does not, the values say so.
-struct Weight : Key<"weight", Hits, Kind::real, Shape<>, "", "the hit's weight in the TrackML score; 0 where unknown"> {};               // [N]
-struct TruthWeight : Key<"truth_weight", Particles, Kind::real, Shape<>, "", "sum of the weights of the particle's selected hits"> {};  // [P]
+struct Weight : Key<"weight", Hits, Kind::real, Shape<>, "", "the hit's weight in the TrackML score; 0 where unknown"> {};  // [N]
+struct TruthWeight : Key<"truth_weight", Particles, Kind::real, Shape<>, "", "sum of the weights of the particle's selected hits"> {
+};  // [P]
 struct TruthRadius
-    : Key<"truth_radius", Particles, Kind::real, Shape<>, "mm", "distance from the beam line where it was made; -1 where unknown"> {};  // [P]
+    : Key<"truth_radius", Particles, Kind::real, Shape<>, "mm", "distance from the beam line where it was made; -1 where unknown"> {
+};  // [P]
 
 // ---- graphs -----------------------------------------------------------------------------------------------------------------------
 struct EdgeIndex
@@ -63,12 +65,11 @@ struct Beta : Key<"beta", Hits, Kind::real, Shape<>, "", "condensation likelihoo
 struct Label : Key<"label", Hits, Kind::integer, Shape<>, "", "the hit's track; -1 for none"> {};                                 // [N]
 
 struct HitEmbedding
-    : Key<"hit_embedding", Hits, Kind::real, Shape<any>, "", "coordinates in which hits of one particle are near each other"> {
-};  // [N, d]
+    : Key<"hit_embedding", Hits, Kind::real, Shape<any>, "", "coordinates in which hits of one particle are near each other"> {};  // [N, d]
 struct Properties : Key<"properties", Hits, Kind::real, Shape<any>, "", "what a model says of the hit's particle, scaled to order 1"> {
 };  // [N, p]
-struct TrueProperties : Key<"true_properties", Hits, Kind::real, Shape<any>, "", "the same of the hit's true particle, in the same columns"> {
-};  // [N, p]
+struct TrueProperties
+    : Key<"true_properties", Hits, Kind::real, Shape<any>, "", "the same of the hit's true particle, in the same columns"> {};  // [N, p]
 
 /// The objects of the keys, in a namespace of their own so that a local variable called `beta` hides nothing.
 namespace key {

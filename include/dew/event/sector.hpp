@@ -13,8 +13,8 @@
 namespace dew {
 
 /// The sector that a hit's particle is mostly in. Written by `SectorLabels`.
-struct SectorLabel : Key<"sector_label", Hits, Kind::integer, Shape<>, "", "the sector that the hit's particle is mostly in; -1: not in it"> {
-};  // [N]
+struct SectorLabel
+    : Key<"sector_label", Hits, Kind::integer, Shape<>, "", "the sector that the hit's particle is mostly in; -1: not in it"> {};  // [N]
 namespace key { inline constexpr Of<SectorLabel> sector_label; }
 
 /// Which hits of `position` [N, 3] lie in sector s of n: with (u', v') = (u, v) turned by +2πs/n, u' > 0 and |v'| < tan(π/n)·u'. Extended:
@@ -33,8 +33,8 @@ inline Tensor inside_sector(Tensor const& position, std::int64_t sectors, std::i
 }
 
 /// Keeps the hits of one sector: small events for training where a whole one does not fit. Neighbouring extended sectors overlap, so that a
-/// particle near the border is whole in one of them. Reads `position` [N, 3], returns a mask [N], which the pipeline applies to the hits and to
-/// what points at them. O(N), any device. See `inside_sector`.
+/// particle near the border is whole in one of them. Reads `position` [N, 3], returns a mask [N], which the pipeline applies to the hits
+/// and to what points at them. O(N), any device. See `inside_sector`.
 struct Sector {
   struct Options {
     std::int64_t sectors = 8;

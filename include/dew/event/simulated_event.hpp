@@ -33,12 +33,8 @@ struct SimulatedEvent {
   }
   TruthColumns truth_columns() const { return {.hit_id = hits.id, .particle_id = truth.particle, .weight = truth.weight}; }
   ParticleColumns particle_columns() const {
-    return {.particle_id = particles.id,
-            .px = particles.px,
-            .py = particles.py,
-            .pz = particles.pz,
-            .vx = particles.vx,
-            .vy = particles.vy};
+    return {
+        .particle_id = particles.id, .px = particles.px, .py = particles.py, .pz = particles.pz, .vx = particles.vx, .vy = particles.vy};
   }
 };
 

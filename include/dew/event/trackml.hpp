@@ -33,8 +33,8 @@ constexpr auto names_of(TrackMlDetector) { return std::array{"pixels", "full"}; 
 /// twice, the plain one is read. Hits outside the geometry's volumes are left out; hits without a row in the truth are unknown (id −1);
 /// particles that the particles file does not have get pt 0 and η 0.
 ///
-/// Holds no state: calls are independent and may come from several threads. Errors name file, line and column (see `read_csv`, `make_hits`).
-/// About 10 ms for 15,000 hits with their truth, 60 ms for 100,000; features of cells take some 30 ms more.
+/// Holds no state: calls are independent and may come from several threads. Errors name file, line and column (see `read_csv`,
+/// `make_hits`). About 10 ms for 15,000 hits with their truth, 60 ms for 100,000; features of cells take some 15 ms more.
 struct TrackMl {
   struct Options {
     std::string events = {};
@@ -77,18 +77,18 @@ struct TrackMl {
     auto const where_there = [](CsvTable const& table, char const* column, bool there) {
       return there ? std::span<double const>(table.reals(column)) : std::span<double const>();
     };
-    auto const event = detail::make_labelled(
-        geometry(), hit_columns(hits),
-        {.hit_id = truth.integers("hit_id"),
-         .particle_id = truth.integers("particle_id"),
-         .weight = where_there(truth, "weight", truth.has("weight"))},
-        {.particle_id = particles.integers("particle_id"),
-         .px = particles.reals("px"),
-         .py = particles.reals("py"),
-         .pz = particles.reals("pz"),
-         .vx = where_there(particles, "vx", has_vertex),
-         .vy = where_there(particles, "vy", has_vertex)},
-        options.reconstructable, {.hits = rows_of(hits), .truth = rows_of(truth), .particles = rows_of(particles)});
+    auto const event =
+        detail::make_labelled(geometry(), hit_columns(hits),
+                              {.hit_id = truth.integers("hit_id"),
+                               .particle_id = truth.integers("particle_id"),
+                               .weight = where_there(truth, "weight", truth.has("weight"))},
+                              {.particle_id = particles.integers("particle_id"),
+                               .px = particles.reals("px"),
+                               .py = particles.reals("py"),
+                               .pz = particles.reals("pz"),
+                               .vx = where_there(particles, "vx", has_vertex),
+                               .vy = where_there(particles, "vy", has_vertex)},
+                              options.reconstructable, {.hits = rows_of(hits), .truth = rows_of(truth), .particles = rows_of(particles)});
     return with_features(event, id, hits);
   }
 

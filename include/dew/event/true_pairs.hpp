@@ -22,10 +22,10 @@ enum class PairsOfHits {
 };
 constexpr auto names_of(PairsOfHits) { return std::array{"all", "consecutive"}; }
 
-/// Pairs of hits of one particle (id > 0), where the truth is known: what an embedding is trained on. A pair stands once and leads outwards:
-/// [0] is the hit nearer to the origin, √(x² + y² + z²) in double, of equals the earlier row. Pairs are sorted by particle, then by their hits
-/// from the inside out. Reads `particle_id` [N] and `position` [N, 3], writes `true_edge_index` [2, T]. A stage that drops hits drops their
-/// pairs. On the CPU, moved there and back; O(N log N + T) time and memory.
+/// Pairs of hits of one particle (id > 0), where the truth is known: what an embedding is trained on. A pair stands once and leads
+/// outwards: [0] is the hit nearer to the origin, √(x² + y² + z²) in double, of equals the earlier row. Pairs are sorted by particle, then
+/// by their hits from the inside out. Reads `particle_id` [N] and `position` [N, 3], writes `true_edge_index` [2, T]. A stage that drops
+/// hits drops their pairs. On the CPU, moved there and back; O(N log N + T) time and memory.
 ///
 ///     Pipeline{TruePairs{{.pairs = PairsOfHits::consecutive}}, …}
 struct TruePairs {

@@ -18,8 +18,8 @@ inline std::vector<LayerPair> open_data_pixel_pairs() {
 }
 }  // namespace detail
 
-/// The pixel detector: volumes 16 (left endcap, 7 disks, layers 4 to 16), 17 (barrel, 4 layers, r = 33, 68, 114, 170 mm), 18 (right endcap, 7
-/// disks, layers 2 to 14). Indices and pairs as in `pixel_detector`: 0 … 6, 7 … 10, 11 … 17.
+/// The pixel detector: volumes 16 (left endcap, 7 disks, layers 4 to 16), 17 (barrel, 4 layers, r = 33, 68, 114, 170 mm), 18 (right endcap,
+/// 7 disks, layers 2 to 14). Indices and pairs as in `pixel_detector`: 0 … 6, 7 … 10, 11 … 17.
 inline Geometry open_data_pixel_detector() {
   std::vector<DetectorLayer> layers;
   for (std::int64_t i = 2; i <= 8; ++i) layers.push_back({16, 2 * i});
@@ -27,8 +27,8 @@ inline Geometry open_data_pixel_detector() {
   return {"open data pixels", std::move(layers), detail::open_data_pixel_pairs()};
 }
 
-/// The whole detector: the pixel layers, unchanged, then volumes 23, 24, 25 (short strips) and 28, 29, 30 (long strips) with 6, 4, 6, 6, 2, 6
-/// layers; 48 layers. The pairs are those of the pixel detector.
+/// The whole detector: the pixel layers, unchanged, then volumes 23, 24, 25 (short strips) and 28, 29, 30 (long strips) with 6, 4, 6, 6, 2,
+/// 6 layers; 48 layers. The pairs are those of the pixel detector.
 inline Geometry open_data_detector() {
   auto layers = open_data_pixel_detector().layers();
   for (auto const& layer : detail::numbered_layers({{23, 6}, {24, 4}, {25, 6}, {28, 6}, {29, 2}, {30, 6}})) layers.push_back(layer);

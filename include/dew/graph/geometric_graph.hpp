@@ -31,13 +31,14 @@ struct GeometricGraph {
     bool undirected = true;
     bool two_hop = false;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(phi_slope_max, "rad/mm", "largest |dphi/dr| of an edge"),
-                              DEW_OPTION(z0_max_mm, "mm", "largest distance from the origin at which an edge's line meets the beam line"),
-                              DEW_OPTION(dr_max, "", "largest distance of an edge's ends in (eta, phi)"),
-                              DEW_OPTION(drop_intersecting, "", "drop edges whose line crosses a layer between the two"),
-                              DEW_OPTION(relabel, "", "truth: of a particle's edges from barrel to endcap, only the outermost are true"),
-                              DEW_OPTION(undirected, "", "add the reverse of every edge"),
-                              DEW_OPTION(two_hop, "", "also join layers that two pairs of layers lead to; no crossing cut, no relabelling"));
+      return hana::make_tuple(
+          DEW_OPTION(phi_slope_max, "rad/mm", "largest |dphi/dr| of an edge"),
+          DEW_OPTION(z0_max_mm, "mm", "largest distance from the origin at which an edge's line meets the beam line"),
+          DEW_OPTION(dr_max, "", "largest distance of an edge's ends in (eta, phi)"),
+          DEW_OPTION(drop_intersecting, "", "drop edges whose line crosses a layer between the two"),
+          DEW_OPTION(relabel, "", "truth: of a particle's edges from barrel to endcap, only the outermost are true"),
+          DEW_OPTION(undirected, "", "add the reverse of every edge"),
+          DEW_OPTION(two_hop, "", "also join layers that two pairs of layers lead to; no crossing cut, no relabelling"));
     }
     bool operator==(Options const&) const = default;
   };

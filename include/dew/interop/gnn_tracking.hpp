@@ -71,6 +71,10 @@ inline ParameterNames reference_names(EmbeddingRefinement const*) {
 inline ParameterNames reference_names(PointCloudNetwork const*) {
   return {{"layers.", "blocks."}, {"B.", "beta_head."}, {"X.", "latent_head."}};
 }
+/// `EFMLP`, which reads hit features alone.
+inline ParameterNames reference_names(MlpEdgeFilter const*) {
+  return {{"encoder.", "encoder."}, {"layers.", "layers."}, {"decoder.", "decoder."}};
+}
 /// `EFDeepSet`
 inline ParameterNames reference_names(DeepSetEdgeFilter const*) { return {{"node_encoder.", "hits."}, {"aggregator.", "edges."}}; }
 
@@ -122,6 +126,8 @@ template <class P> void demand_counterpart(P const& policy) {
   bool there = true;
   if constexpr (requires { o.stack, o.encoder; }) there = o.stack != StackKind::prenorm && o.encoder == Encoder::reference;
   if constexpr (requires { o.detectors; }) there = o.detectors == Detectors::one;
+  if constexpr (std::same_as<P, Condenser>)
+    there = there && !o.score_logit && o.beta_layers == 3 && o.latent_layers == 3 && o.node_embedding == o.edge_embedding;
   check(there, ErrorKind::usage, "gnn_tracking has no counterpart of {} with these options:\n{}", P::name, print(o));
 }
 
@@ -155,12 +161,20 @@ NamedTensors to_reference(M const& module, std::string_view root = "") {
   return detail::to_reference<M>(module, root);
 }
 
-/// Copies gnn_tracking's weights into a module. All of its parameters and buffers must be there with the right shape: the error lists every
-/// missing, unexpected and wrongly shaped one, and then nothing is copied.
+/// Copies gnn_tracking's weights below `root` into a module (a condenser leaves its classifier's out). All of its parameters and buffers must be there
+/// with the right shape: the error lists every missing, unexpected and wrongly shaped one, and then nothing is copied.
 template <HasReferenceNames T>
 void load_reference(torch::nn::Module const& module, NamedTensors const& tensors, std::string_view root = "",
                     std::string const& what = "reference weights") {
-  detail::copy_by_name(from_reference<T>(tensors, root), detail::named_tensors(module), what);
+  auto ours = from_reference<T>(tensors, root);
+  auto const names = reference_names(static_cast<T const*>(nullptr));
+  for (auto const& [name, tensor] : tensors) {
+    if (!name.starts_with(root) || detail::is_alias(name)) continue;
+    auto const own = std::string_view(name).substr(root.size());
+    if (std::same_as<T, Condenser> && own.starts_with("ec.")) continue;           // its classifier's
+    if (detail::exchanged(own, names, true).empty()) ours.emplace(name, tensor);  // listed as unexpected
+  }
+  detail::copy_by_name(ours, detail::named_tensors(module), what);
 }
 
 /// Copies the weights of a gnn_tracking model (or Lightning module: the wrappers' names are left out) into a pipeline with the same stages, an edge

@@ -3,9 +3,9 @@
 // N hits whose truth is known, K objects (particles with a hit of interest), x the latent coordinates [N, d], q = artanh²β + q_min the
 // charge, a(k) an object's hit of largest charge. Hits with an unknown particle (id -1) take no part. From arXiv:2002.03605.
 //
-// `keep_particles` below 1: at each training step a particle is an object only with that probability, with all its hits, and the same particles
-// are in all terms of a sum. What was dropped is no object, but its hits still repel as noise does; K, the hits of interest and the mean of the
-// coward term run over what was kept, N does not change. Saves time where repulsion from many objects is slow.
+// `keep_particles` below 1: at each training step a particle is an object only with that probability, with all its hits, and the same
+// particles are in all terms of a sum. What was dropped is no object, but its hits still repel as noise does; K, the hits of interest and
+// the mean of the coward term run over what was kept, N does not change. Saves time where repulsion from many objects is slow.
 #pragma once
 #include <array>
 #include <string_view>
@@ -80,9 +80,9 @@ static_assert(Loss<Attraction>);
 /// (`pairs`; N for one object). In training it can take `sample_hits` hits drawn anew each time; N is then their number. Time O(N·K·d),
 /// memory O((N + K)·d): no N × K matrix.
 ///
-/// `max_pairs` M bounds what the gradient is made of: where in training the n pairs (j, k) nearer than 1 are more, each is kept with probability
-/// M/n and the norm is times M/n, so that the expected value is the same. Needs no N × K matrix either, and finds the pairs by tiles, twice.
-/// For devices where tiles with gradients are slow; on the CPU the sum over all pairs is faster.
+/// `max_pairs` M bounds what the gradient is made of: where in training the n pairs (j, k) nearer than 1 are more, each is kept with
+/// probability M/n and the norm is times M/n, so that the expected value is the same. Needs no N × K matrix either, and finds the pairs by
+/// tiles, twice. For devices where tiles with gradients are slow; on the CPU the sum over all pairs is faster.
 struct Repulsion {
   struct Options {
     double pt_min_gev = 0.9;

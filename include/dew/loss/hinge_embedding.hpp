@@ -48,8 +48,7 @@ struct HingeAttraction {
     double power = 1;
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "hits of interest are those of particles with more pt"),
-                              DEW_OPTION(eta_max, "", "and with a smaller |eta|"),
-                              DEW_OPTION(power, "", "of the distance; at least 1"));
+                              DEW_OPTION(eta_max, "", "and with a smaller |eta|"), DEW_OPTION(power, "", "of the distance; at least 1"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -68,13 +67,13 @@ struct HingeAttraction {
 };
 static_assert(Loss<HingeAttraction>);
 
-/// Σ max(0, r − d_ij^p) / (norm + 1e-9) over the ordered pairs (i, j) of hits with different ids, i ∈ I and d_ij < r: pushes other particles'
-/// hits, noise too, out of reach. Two hits of interest count twice; two noise hits have one id and do not repel. With `rep_oi_only` off, i is
-/// any hit. Reads `hit_embedding` [N, d] and, for its number of pairs alone, `true_edge_index` [2, T].
+/// Σ max(0, r − d_ij^p) / (norm + 1e-9) over the ordered pairs (i, j) of hits with different ids, i ∈ I and d_ij < r: pushes other
+/// particles' hits, noise too, out of reach. Two hits of interest count twice; two noise hits have one id and do not repel. With
+/// `rep_oi_only` off, i is any hit. Reads `hit_embedding` [N, d] and, for its number of pairs alone, `true_edge_index` [2, T].
 ///
 /// The M pairs within r are found by a tree search (`radius_neighbours`: on the CPU, no gradient), their distances are computed again with
-/// one; never all pairs. Time O(N log N + M·d) in few dimensions, memory O(N·d + M·d): for an untrained embedding whose hits all lie within r, M
-/// is near N². Throws `Error` for an embedding that is not finite and options that make no sense.
+/// one; never all pairs. Time O(N log N + M·d) in few dimensions, memory O(N·d + M·d): for an untrained embedding whose hits all lie within
+/// r, M is near N². Throws `Error` for an embedding that is not finite and options that make no sense.
 struct HingeRepulsion {
   struct Options {
     double pt_min_gev = 0.9;

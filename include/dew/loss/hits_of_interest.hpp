@@ -20,13 +20,14 @@ inline Tensor hits_of_interest(RecordOf<InterestTruth> const& event, double pt_m
 }
 
 /// Those of `of_interest` [N] whose particle is kept in this training step: each particle, with all its hits, with probability `keep`.
-/// A particle's draw follows from the context's shared seed, epoch and event and from its id alone, so that all terms of a sum, whatever their
-/// names and cuts, keep the same particles, and the order of the hits is of no account. Without training, and with 1, all are kept. O(N).
+/// A particle's draw follows from the context's shared seed, epoch and event and from its id alone, so that all terms of a sum, whatever
+/// their names and cuts, keep the same particles, and the order of the hits is of no account. Without training, and with 1, all are kept.
+/// O(N).
 inline Tensor of_kept_particles(Tensor const& of_interest, Tensor const& particle_id, double keep, Context const& context) {
   check(keep > 0 && keep <= 1, ErrorKind::usage, "keep_particles: expected a probability above 0 and at most 1, got {}", keep);
   if (!context.training || keep == 1) return of_interest;
-  auto const step = mix_seed(mix_seed(mix_seed(context.shared_seed, std::uint64_t(context.epoch)), std::uint64_t(context.event)),
-                             "keep_particles");
+  auto const step =
+      mix_seed(mix_seed(mix_seed(context.shared_seed, std::uint64_t(context.epoch)), std::uint64_t(context.event)), "keep_particles");
   auto const id = particle_id.to(at::kCPU).contiguous();
   auto kept = at::empty(id.sizes(), at::kBool);
   auto const* ids = id.const_data_ptr<std::int64_t>();

@@ -22,8 +22,8 @@ constexpr auto names_of(PropertyMode) { return std::array{"efficiency", "purity"
 ///
 ///     efficiency: mean over particles of Σ_{j ∈ p} ξ_j m_j / Σ_{j ∈ p} ξ_j          purity: Σ_j ξ_j m_j / Σ_j ξ_j
 ///
-/// Reads `properties` [N, p], which a model of yours writes, and `true_properties` [N, p], which a labelled-only stage of yours writes: the same
-/// quantities in the same columns, scaled to order 1. A particle whose hits all have β = 0 adds 0. Time and memory O(N·p).
+/// Reads `properties` [N, p], which a model of yours writes, and `true_properties` [N, p], which a labelled-only stage of yours writes: the
+/// same quantities in the same columns, scaled to order 1. A particle whose hits all have β = 0 adds 0. Time and memory O(N·p).
 struct ObjectProperties {
   struct Options {
     PropertyMode mode = PropertyMode::efficiency;
@@ -42,12 +42,12 @@ struct ObjectProperties {
           shape_text(truth));
     auto const hits = (event[key::particle_id] > 0).logical_and(event[key::reconstructable]).nonzero().squeeze(1);  // [J]
     if (hits.size(0) == 0) return detail::zero_of(predicted);
-    auto const xi = at::atanh(event[key::beta].index_select(0, hits)).square();                                           // [J]
-    auto const weighed = xi * (predicted.index_select(0, hits) - truth.index_select(0, hits)).square().sum(1);            // [J]
+    auto const xi = at::atanh(event[key::beta].index_select(0, hits)).square();                                 // [J]
+    auto const weighed = xi * (predicted.index_select(0, hits) - truth.index_select(0, hits)).square().sum(1);  // [J]
     auto const ratio = [](Tensor const& above, Tensor const& below) { return above / below.clamp_min(1e-30); };
     if (options.mode == PropertyMode::purity) return ratio(weighed.sum(), xi.sum());
     auto const sorted = std::get<0>(at::sort(event[key::particle_id].index_select(0, hits)));
-    auto const ids = std::get<0>(at::unique_consecutive(sorted));                               // [P]
+    auto const ids = std::get<0>(at::unique_consecutive(sorted));                                // [P]
     auto const particle = at::searchsorted(ids, event[key::particle_id].index_select(0, hits));  // [J]
     auto const by_particle = [&](Tensor const& t) { return at::zeros({ids.size(0)}, t.options()).index_add(0, particle, t); };
     return ratio(by_particle(weighed), by_particle(xi)).mean();

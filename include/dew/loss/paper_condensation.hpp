@@ -10,8 +10,8 @@
 
 namespace dew {
 
-/// (1/N) Σ_j q_j Σ_k q_a(k)·(j ∈ k ? d_jk² : max(0, 1 − d_jk)): `Attraction` + `Repulsion`, each divided by N, with one choice of objects and
-/// one weight. Time O(N·K·d) at worst, memory O((N + K)·d). No object: 0, with a zero gradient.
+/// (1/N) Σ_j q_j Σ_k q_a(k)·(j ∈ k ? d_jk² : max(0, 1 − d_jk)): `Attraction` + `Repulsion`, each divided by N, with one choice of objects
+/// and one weight. Time O(N·K·d) at worst, memory O((N + K)·d). No object: 0, with a zero gradient.
 struct PaperPotential {
   struct Options {
     double pt_min_gev = 0.9;

@@ -79,7 +79,8 @@ struct Condenser {
           DEW_OPTION(edge_embedding, "", "the edge classifier's edge embedding is an input of the edges"),
           DEW_OPTION(coordinates, "", "number of first hit features that are added to the first latent coordinates; 0: none"),
           DEW_OPTION(coordinate_share, "", "share a of them: sqrt(a) * features + sqrt(1 - a) * MLP; 0: none"),
-          DEW_OPTION(pixel_layers, "", "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
+          DEW_OPTION(pixel_layers, "",
+                     "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
                      "residual networks; 0: one encoder"));
     }
     bool operator==(Options const&) const = default;
@@ -147,8 +148,7 @@ struct Condenser {
       net->node_two_detectors = net->register_module("node_encoder", std::make_shared<TwoDetectorNetwork>(deeper, o.pixel_layers));
     } else if (o.encoder == Encoder::mlp)
       net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes()));
-    else
-      net->node_residual = net->register_module("node_encoder", std::make_shared<ResidualNetwork>(residual));
+    else net->node_residual = net->register_module("node_encoder", std::make_shared<ResidualNetwork>(residual));
     net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, edge_in, o.hidden, o.edges()));
     net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
                                                                                   .node = o.nodes(),

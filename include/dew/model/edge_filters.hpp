@@ -35,19 +35,14 @@ struct DeepSetEdgeFilter {
   using Reads = Keys<HitFeatures, EdgeIndex>;
   using Writes = Keys<EdgeScore>;
 
-  struct Module : torch::nn::Module {
-    std::shared_ptr<Mlp> hits, edges;
-  };
+  struct Module : torch::nn::Module { std::shared_ptr<Mlp> hits, edges; };
 
   std::shared_ptr<Module> make(Widths const& widths) const {
     auto const h = options.hidden;
     auto net = std::make_shared<Module>();
-    net->hits = net->register_module("hits", std::make_shared<Mlp>(MlpShape{.in = widths[key::hit_features],
-                                                                            .out = h,
-                                                                            .hidden = h,
-                                                                            .layers = options.layers,
-                                                                            .bias = false,
-                                                                            .final_relu = true}));
+    net->hits = net->register_module(
+        "hits", std::make_shared<Mlp>(MlpShape{
+                    .in = widths[key::hit_features], .out = h, .hidden = h, .layers = options.layers, .bias = false, .final_relu = true}));
     net->edges = net->register_module(
         "edges", std::make_shared<Mlp>(MlpShape{.in = 2 * h, .out = 1, .hidden = 2 * h, .layers = options.layers, .bias = false}));
     return net;
@@ -75,8 +70,7 @@ struct MlpEdgeFilter {
     int depth = 3;
     double beta = 0.4;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(hidden, "", "width of the hidden layers"),
-                              DEW_OPTION(depth, "", "layers before the last one"),
+      return hana::make_tuple(DEW_OPTION(hidden, "", "width of the hidden layers"), DEW_OPTION(depth, "", "layers before the last one"),
                               DEW_OPTION(beta, "", "share b of what a layer adds; the rest is residual"));
     }
     bool operator==(Options const&) const = default;
@@ -94,8 +88,8 @@ struct MlpEdgeFilter {
 
   std::shared_ptr<Module> make(Widths const& widths) const {
     auto const& o = options;
-    check(o.depth > 0 && o.beta >= 0 && o.beta <= 1, ErrorKind::usage, "{}: expected a depth above 0 and beta in [0, 1], got {} and {}", name,
-          o.depth, o.beta);
+    check(o.depth > 0 && o.beta >= 0 && o.beta <= 1, ErrorKind::usage, "{}: expected a depth above 0 and beta in [0, 1], got {} and {}",
+          name, o.depth, o.beta);
     auto net = std::make_shared<Module>();
     auto const linear = [](std::int64_t in, std::int64_t out, double variance) {
       torch::nn::Linear made(torch::nn::LinearOptions(in, out).bias(false));

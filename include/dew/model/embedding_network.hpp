@@ -37,13 +37,12 @@ struct EmbeddingNetwork {
     int encoder_depth = 2;
 
     static constexpr auto describe() {
-      return hana::make_tuple(
-          DEW_OPTION(dimension, "", "dimension of the embedding"), DEW_OPTION(hidden, "", "width of the hidden layers"),
-          DEW_OPTION(depth, "", "layers before the last one"), DEW_OPTION(alpha, "", "share of the residual"),
-          DEW_OPTION(detectors, "", "networks for hits of two detectors"),
-          DEW_OPTION(pixel_layers, "", "with two detectors: hits on the first so many layers belong to the first"),
-          DEW_OPTION(encoder_hidden, "", "two_encoders: width of the encoders' hidden layers; 0: hidden"),
-          DEW_OPTION(encoder_depth, "", "two_encoders: layers of an encoder before its last one"));
+      return hana::make_tuple(DEW_OPTION(dimension, "", "dimension of the embedding"), DEW_OPTION(hidden, "", "width of the hidden layers"),
+                              DEW_OPTION(depth, "", "layers before the last one"), DEW_OPTION(alpha, "", "share of the residual"),
+                              DEW_OPTION(detectors, "", "networks for hits of two detectors"),
+                              DEW_OPTION(pixel_layers, "", "with two detectors: hits on the first so many layers belong to the first"),
+                              DEW_OPTION(encoder_hidden, "", "two_encoders: width of the encoders' hidden layers; 0: hidden"),
+                              DEW_OPTION(encoder_depth, "", "two_encoders: layers of an encoder before its last one"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -82,8 +81,7 @@ struct EmbeddingNetwork {
       encoder.out = shape.in = o.hidden;
       net->two_detectors = net->register_module("encoders", std::make_shared<TwoDetectorNetwork>(encoder, o.pixel_layers));
     }
-    if (o.detectors != Detectors::two_networks)
-      net->network = net->register_module("network", std::make_shared<ResidualNetwork>(shape));
+    if (o.detectors != Detectors::two_networks) net->network = net->register_module("network", std::make_shared<ResidualNetwork>(shape));
     net->scale = net->register_parameter("scale", at::ones({1}));
     return net;
   }

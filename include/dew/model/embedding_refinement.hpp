@@ -25,11 +25,11 @@ struct EmbeddingRefinement {
     double input_share = 0.5;
 
     static constexpr auto describe() {
-      return hana::make_tuple(
-          DEW_OPTION(dimension, "", "dimension of the embedding; so many first hit features are what is moved"),
-          DEW_OPTION(hidden, "", "width of nodes, edges and hidden layers"), DEW_OPTION(layers, "", "interaction networks in the stack"),
-          DEW_OPTION(alpha, "", "share of the residual in the stack; 0: no residual"),
-          DEW_OPTION(input_share, "", "share a of the input: a * features + (1 - a) * network"));
+      return hana::make_tuple(DEW_OPTION(dimension, "", "dimension of the embedding; so many first hit features are what is moved"),
+                              DEW_OPTION(hidden, "", "width of nodes, edges and hidden layers"),
+                              DEW_OPTION(layers, "", "interaction networks in the stack"),
+                              DEW_OPTION(alpha, "", "share of the residual in the stack; 0: no residual"),
+                              DEW_OPTION(input_share, "", "share a of the input: a * features + (1 - a) * network"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -59,8 +59,9 @@ struct EmbeddingRefinement {
     net->node_encoder = mlp("node_encoder", widths[key::hit_features], o.hidden);
     net->edge_encoder = mlp("edge_encoder", widths[key::edge_features], o.hidden);
     net->stack = net->register_module(
-        "stack", std::make_shared<Stack>(StackShape{
-                     .kind = StackKind::skip1, .node = o.hidden, .edge = o.hidden, .hidden = o.hidden, .layers = o.layers, .alpha = o.alpha}));
+        "stack",
+        std::make_shared<Stack>(StackShape{
+            .kind = StackKind::skip1, .node = o.hidden, .edge = o.hidden, .hidden = o.hidden, .layers = o.layers, .alpha = o.alpha}));
     net->decoder = mlp("decoder", o.hidden, o.dimension);
     net->scale = net->register_parameter("scale", at::ones({1}));
     return net;
@@ -69,7 +70,8 @@ struct EmbeddingRefinement {
   RecordOf<Writes> operator()(RecordOf<Reads> const& event, Module& net, Context const&) const {
     auto const& x = event[key::hit_features];
     auto const nodes =
-        net.stack->forward(net.node_encoder->forward(x), event[key::edge_index], net.edge_encoder->forward(event[key::edge_features])).nodes;
+        net.stack->forward(net.node_encoder->forward(x), event[key::edge_index], net.edge_encoder->forward(event[key::edge_features]))
+            .nodes;
     auto const a = options.input_share;
     return RecordOf<Writes>{key::hit_embedding =
                                 net.scale * (a * x.narrow(1, 0, options.dimension) + (1 - a) * net.decoder->forward(nodes))};

@@ -19,9 +19,7 @@ enum StandardFeature : std::int64_t { feature_r, feature_phi, feature_z, feature
 struct PeriodicFeatures {
   struct Options {
     bool enabled = true;
-    static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(enabled, "", "false leaves the hit features as they are"));
-    }
+    static constexpr auto describe() { return hana::make_tuple(DEW_OPTION(enabled, "", "false leaves the hit features as they are")); }
     bool operator==(Options const&) const = default;
   };
   Options options;

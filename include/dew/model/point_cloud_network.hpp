@@ -18,7 +18,7 @@ namespace dew {
 
 /// n + 1 blocks that join each hit with its k nearest in the block's input, itself included, k = n, n, n − 1, …, 1. Block on rows x:
 /// h = ReLU(Σ_s MLP₂([x_t, x_s − x_t])), e = ReLU(MLP₂([h_s, h_t])), then L interaction networks h ← α·h + (1 − α)·h', e ← e' without ReLU
-/// between. Behind the last block H = MLP₃(h), β = σ(MLP₃(h)) + 1e-11. From arXiv:2312.03823; the edges are those of arXiv:1801.07829.
+/// between. Behind the last block H = MLP₃(h), β = σ(MLP₃(h)) + 1e-11, at most 1 − 1e-6 (artanh β stays finite). From arXiv:2312.03823; the edges are those of arXiv:1801.07829.
 ///
 /// Reads hit features [N, f]; writes H [N, latent], β [N]. Time O(N·k·h²) and the neighbour searches, memory in training O(N·k·h). The search has
 /// no gradient. Not for hits whose features do not tell neighbours on a track: the first graph is made of them.
@@ -60,23 +60,22 @@ struct PointCloudNetwork {
     Block(Options const& o, std::int64_t in, std::int64_t k) : neighbours(k), alpha(o.alpha) {
       node_encoder = register_module(
           "node_encoder", std::make_shared<Mlp>(MlpShape{.in = 2 * in, .out = o.node_width, .hidden = o.block_hidden, .layers = 2}));
-      edge_encoder = register_module("edge_encoder", std::make_shared<Mlp>(MlpShape{.in = 2 * o.node_width,
-                                                                                    .out = o.edge_width,
-                                                                                    .hidden = o.block_hidden,
-                                                                                    .layers = 2,
-                                                                                    .final_relu = true}));
+      edge_encoder = register_module(
+          "edge_encoder", std::make_shared<Mlp>(MlpShape{
+                              .in = 2 * o.node_width, .out = o.edge_width, .hidden = o.block_hidden, .layers = 2, .final_relu = true}));
       auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
       for (int i = 0; i < o.layers; ++i)
-        networks.push_back(layers->register_module(std::to_string(i),
-                                                   std::make_shared<InteractionNetwork>(InteractionShape{.node_in = o.node_width,
-                                                                                                         .edge_in = o.edge_width,
-                                                                                                         .node_out = o.node_width,
-                                                                                                         .edge_out = o.edge_width,
-                                                                                                         .hidden = o.block_hidden})));
+        networks.push_back(
+            layers->register_module(std::to_string(i), std::make_shared<InteractionNetwork>(InteractionShape{.node_in = o.node_width,
+                                                                                                             .edge_in = o.edge_width,
+                                                                                                             .node_out = o.node_width,
+                                                                                                             .edge_out = o.edge_width,
+                                                                                                             .hidden = o.block_hidden})));
     }
 
     Tensor forward(Tensor const& x) const {  // [N, in] → [N, node_width]
-      auto const edge_index = nearest_neighbours(x.detach(), neighbours, std::numeric_limits<double>::infinity(), Self::included).edge_index();
+      auto const edge_index =
+          nearest_neighbours(x.detach(), neighbours, std::numeric_limits<double>::infinity(), Self::included).edge_index();
       auto const source = edge_index.select(0, 0), target = edge_index.select(0, 1);
       auto const here = x.index_select(0, target);
       auto h = at::relu(sum_at(node_encoder->forward(at::cat({here, x.index_select(0, source) - here}, 1)), target, x.size(0)));
@@ -116,7 +115,7 @@ struct PointCloudNetwork {
     auto x = event[key::hit_features];
     for (auto const& block : net.blocks) x = block->forward(x);
     return RecordOf<Writes>{key::latent = net.latent_head->forward(x),
-                            key::beta = at::sigmoid(net.beta_head->forward(x).squeeze(1)) + 1e-11};
+                            key::beta = (at::sigmoid(net.beta_head->forward(x).squeeze(1)) + 1e-11).clamp_max(1 - 1e-6)};
   }
 
   bool operator==(PointCloudNetwork const&) const = default;

@@ -56,6 +56,7 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
   check(radius >= 0, ErrorKind::usage, "nearest_neighbours: expected a radius ≥ 0, got {}", radius);
   KdTree const tree(points);
   auto const n = std::int64_t(tree.size());
+  k = std::min(k, n);
   std::vector<std::vector<std::pair<double, std::int32_t>>> found(static_cast<std::size_t>(n));
   if (k > 0)
     at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
@@ -78,6 +79,7 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
             if (auto const at = std::find(row.begin(), row.end(), own); at != row.end()) std::rotate(row.begin(), at, at + 1);
             else if (!row.empty()) row.pop_back(), row.insert(row.begin(), own);
           }
+          row.shrink_to_fit();
           found[std::size_t(tree.original(i))] = std::move(row);
         }
       }

@@ -17,9 +17,9 @@ struct RepulsivePairs {
   Tensor hit, object;      ///< [M] those that were chosen: row of the hit, number of the object; undefined when there was nothing to choose
 };
 
-/// Counts the pairs (hit j of `hits` [m], object k) with j ∉ k and ‖x_j − x_a(k)‖ < 1, and where there are more than `most` ≥ 1 keeps each with
-/// probability most/count. x [N, d]. Works on tiles of `rows` hits, twice: time O(m·K·d), memory O(rows·K + M). No gradient. The choice follows
-/// from the generator and the order of `hits`.
+/// Counts the pairs (hit j of `hits` [m], object k) with j ∉ k and ‖x_j − x_a(k)‖ < 1, and where there are more than `most` ≥ 1 keeps each
+/// with probability most/count. x [N, d]. Works on tiles of `rows` hits, twice: time O(m·K·d), memory O(rows·K + M). No gradient. The
+/// choice follows from the generator and the order of `hits`.
 inline RepulsivePairs choose_repulsive_pairs(Tensor const& x, CondensationObjects const& objects, Tensor const& hits, std::int64_t most,
                                              at::Generator const& generator, std::int64_t rows = 2048) {
   check(most >= 1, ErrorKind::usage, "choose_repulsive_pairs: expected at least one pair to keep, got {}", most);
@@ -40,7 +40,8 @@ inline RepulsivePairs choose_repulsive_pairs(Tensor const& x, CondensationObject
   double const share = double(most) / double(out.count);
   each_tile([&](Tensor const& tile, Tensor const& repels) {
     auto const pair = repels.nonzero();  // [pairs of the tile, 2]
-    auto const chosen = pair.index_select(0, (at::rand({pair.size(0)}, generator, x.options().requires_grad(false)) < share).nonzero().squeeze(1));
+    auto const chosen =
+        pair.index_select(0, (at::rand({pair.size(0)}, generator, x.options().requires_grad(false)) < share).nonzero().squeeze(1));
     hit.push_back(tile.index_select(0, chosen.select(1, 0)));
     object.push_back(chosen.select(1, 1));
   });

@@ -15,6 +15,18 @@ template <class... P> struct AnyOfModule<true, P...> {
     std::shared_ptr<torch::nn::Module> chosen;
   };
 };
+template <class P> constexpr bool says_not_cacheable() {
+  if constexpr (requires {
+                  { P::cacheable } -> std::convertible_to<bool>;
+                })
+    return !P::cacheable;
+  else return false;
+}
+template <bool not_cacheable> struct AnyOfCacheable { bool operator==(AnyOfCacheable const&) const = default; };
+template <> struct AnyOfCacheable<true> {
+  static constexpr bool cacheable = false;
+  bool operator==(AnyOfCacheable const&) const = default;
+};
 template <class... P> struct IntersectionAll;
 template <class A> struct IntersectionAll<A> { using type = A; };
 template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...> {
@@ -27,7 +39,7 @@ template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...>
 ///
 ///     Pipeline{…, named<"clusterer">(AnyOf{Dbscan{}, ConnectedComponents{}})}      // --clusterer.choice connected_components
 template <class... P>
-struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...> {
+struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...>, detail::AnyOfCacheable<(detail::says_not_cacheable<P>() || ...)> {
   static_assert(sizeof...(P) > 0 && !(DropsRows<P> || ...), "AnyOf holds at least one policy, and none that drops rows");
   static constexpr std::string_view name = "any_of";
   static constexpr std::array<std::string_view, sizeof...(P)> names{P::name...};

@@ -59,6 +59,7 @@ struct ScanEnded {
   double value;
   std::size_t candidates;
   double seconds;
+  std::size_t events, of;  ///< tried on so many, of so many: fewer where the time budget ended
 };
 struct TrainingEnded {
   double seconds;

@@ -28,6 +28,9 @@ struct TrainingState {
   std::map<std::string, std::string> tuned;  ///< options that scans have set so far
 
   nlohmann::json json() const {
+    auto const number = [](double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); };
+    auto terms = nlohmann::json::array();
+    for (auto const term : epoch_terms) terms.push_back(number(term));
     return {{"part", part},
             {"epoch", epoch},
             {"position", position},
@@ -36,8 +39,8 @@ struct TrainingState {
             {"fit_began", fit_began},
             {"allotted", allotted},
             {"epoch_loss", epoch_loss},
-            {"epoch_terms", epoch_terms},
-            {"best", std::isfinite(best) ? nlohmann::json(best) : nlohmann::json()},
+            {"epoch_terms", terms},
+            {"best", number(best)},
             {"epochs_since_best", epochs_since_best},
             {"tuned", tuned}};
   }
@@ -46,14 +49,15 @@ struct TrainingState {
     j.at("part").get_to(s.part), j.at("epoch").get_to(s.epoch), j.at("position").get_to(s.position), j.at("step").get_to(s.step),
         j.at("seconds").get_to(s.seconds);
     j.at("fit_began").get_to(s.fit_began), j.at("allotted").get_to(s.allotted), j.at("epoch_loss").get_to(s.epoch_loss),
-        j.at("epoch_terms").get_to(s.epoch_terms);
+        s.epoch_terms.clear();
+    for (auto const& term : j.at("epoch_terms")) s.epoch_terms.push_back(term.is_null() ? std::nan("") : term.get<double>());
     if (!j.at("best").is_null()) j.at("best").get_to(s.best);
     j.at("epochs_since_best").get_to(s.epochs_since_best), j.at("tuned").get_to(s.tuned);
     return s;
   }
 };
 
-/// A saved moment of a training. The trainer hands one to its `Saver` at the end of each epoch and when it is stopped.
+/// A saved moment of a training. The trainer hands one to its `Saver` after each epoch and each part, and when it is stopped.
 struct Checkpoint {
   std::map<std::string, Tensor> weights, optimiser;
   std::map<std::string, Tensor> best;  ///< weights of the running fit's best validation loss; empty without one

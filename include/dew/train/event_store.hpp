@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Events behind the frozen stages: computed once, kept in memory within a budget, graphs kept on disk.
 #pragma once
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -34,11 +35,13 @@ template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) 
   ((going = going && !Learns<S> && cacheable<S>(), n += going), ...);
   return n;
 }
-/// How many stages there are before the first that says `cacheable = false`: what can be computed once an event when nothing in it is trained.
-template <class... S> constexpr std::size_t repeatable_stages(Pipeline<S...> const*) {
-  std::size_t n = 0;
-  bool going = true;
-  ((going = going && says_repeatable<S>(), n += going), ...);
+/// How many stages before `first`, where a fit begins, can be computed once an event: all, but for those behind the last earlier model from a stage
+/// on that says `cacheable = false`. Such a stage serves the next model: it runs as in training for that one's fit, and as ever for later ones.
+template <class... S> constexpr std::size_t repeatable_stages(Pipeline<S...> const*, std::size_t first) {
+  constexpr std::array learns{Learns<S>...}, repeatable{says_repeatable<S>()...};
+  std::size_t n = first;
+  for (std::size_t i = first; i-- > 0 && !learns[i];)
+    if (!repeatable[i]) n = i;
   return n;
 }
 /// What stages [from, size) and a further set of keys need of a record.

@@ -51,7 +51,8 @@ class Progress {
     line("{} ({:.0f} s)", text, e.seconds);
   }
   void on(ScanEnded const& e) {
-    line("{}: {} candidates, best {} with {} {:.4f} ({:.0f} s)", e.stage, e.candidates, e.best, e.metric, e.value, e.seconds);
+    line("{}: {} candidates{}, best {} with {} {:.4f} ({:.0f} s)", e.stage, e.candidates,
+         e.events < e.of ? fmt::format(" on {} of {} events", e.events, e.of) : "", e.best, e.metric, e.value, e.seconds);
   }
   void on(TrainingEnded const& e) { line("{} after {:.0f} s", e.interrupted ? "stopped" : "trained", e.seconds); }
 
@@ -118,6 +119,7 @@ class JsonlLog {
                                      {"metric", e.metric},
                                      {"best", e.best},
                                      {"value", detail::number(e.value)},
+                                     {"events", e.events},
                                      {"time_s", e.seconds}}
                   .dump());
   }

@@ -113,7 +113,7 @@ class Trainer {
   template <class S, class L>
   bool run_part(Fit<S, L> const& f, std::size_t part) {
     using F = Fit<S, L>;
-    constexpr std::size_t first = std::min(F::template first<P>(), detail::repeatable_stages(static_cast<P const*>(nullptr))),
+    constexpr std::size_t first = detail::repeatable_stages(static_cast<P const*>(nullptr), F::template first<P>()),
                           end = F::template last<P>() + 1;  // stages before `first` are run once an event, [first, end) at every step
     constexpr std::size_t until = next_learner(end);
     if (f.options.epochs <= 0) {
@@ -368,13 +368,16 @@ class Trainer {
     std::vector<Summary> summaries(candidates.size());
     auto& policy = std::get<at>(trained_.pipeline.stages);
     auto const before = policy.options;
+    double const deadline = settings_.minutes > 0 ? seconds() + allot(part) : 0;
+    std::size_t events_used = 0;
     for (std::size_t e = 0; e < ids.size(); ++e) {
       if (settings_.stop()) {
         save(nullptr, {});
         return false;
       }
       at::NoGradGuard no_grad;
-      if (e > 0 && settings_.minutes > 0 && seconds() > settings_.minutes * 60) break;  // all candidates have seen the same events
+      if (e > 0 && deadline > 0 && seconds() > deadline) break;  // all candidates have seen the same events
+      ++events_used;
       auto const c = context(ids[e], 0, false);
       auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
       auto const measure_one = [&](std::size_t i, auto const& behind) { measure_goal<at + 1>(s.goal, behind, c, summaries[i]); };
@@ -402,7 +405,8 @@ class Trainer {
     add_options(set, trained_.pipeline);
     for (auto const& e : set.entries())
       if (e.path.starts_with(stage + ".")) state_.tuned[e.path] = e.get();
-    callbacks_.tell(ScanEnded{stage, s.goal.metric, options_line(candidates[chosen]), best, candidates.size(), seconds()});
+    callbacks_.tell(
+        ScanEnded{stage, s.goal.metric, options_line(candidates[chosen]), best, candidates.size(), seconds(), events_used, ids.size()});
     next_part(part);
     return true;
   }

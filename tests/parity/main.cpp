@@ -61,9 +61,10 @@ std::vector<std::pair<std::string, File>> bent(File const& file) {
     for (auto const& [name, value] : numbers.items()) {
       if (!value.is_number_float() || name == "max_eta") continue;
       if (file.name.starts_with("loss_edge_bce") && name != "pt_thld") continue;  // holds more than the part reads
-      out.emplace_back(fmt::format("{} = {}, a tenth of it", name, value.dump()), file);
+      double const factor = name.starts_with("p_") ? 2 : 0.1;                     // a power stays at least 1
+      out.emplace_back(fmt::format("{} = {}, times {}", name, value.dump(), factor), file);
       auto& bend = std::string_view(part) == "config" ? out.back().second.config : out.back().second.cuts;
-      bend[name] = value.get<double>() / 10;
+      bend[name] = value.get<double>() * factor;
     }
   }
   return out;

@@ -335,7 +335,8 @@ class App {
     if (all) {
       StyleTable const table(summary, style_cut());
       fmt::print("\n{}", table.text());
-      for (auto const& [name, value] : table.json().items()) json["pooled." + name] = value;
+      auto const pooled = table.json();
+      for (auto const& [name, value] : pooled.items()) json["pooled." + name] = value;
     }
     if (!flags.json.empty()) write_file_atomically(flags.json, json.dump(2) + "\n");
     return 0;

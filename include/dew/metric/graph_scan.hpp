@@ -75,11 +75,11 @@ class GraphScan {
     auto const names = at_.begin()->second.names();
     auto text = fmt::format("{:>10} {:>10}", "target", "at");
     for (auto const& name : names) text += fmt::format(" {:>{}}", name, std::max<std::size_t>(name.size(), 10));
-    text += "\n";
+    text += '\n';
     auto const add = [&](std::string const& target, double x, auto const& value_of) {
       text += fmt::format("{:>10} {:>10.4g}", target, x);
       for (auto const& name : names) text += fmt::format(" {:>{}.4f}", value_of(name), std::max<std::size_t>(name.size(), 10));
-      text += "\n";
+      text += '\n';
     };
     for (auto const& [x, summary] : at_)
       add("", x, [&](std::string const& name) { return summary.has(name) ? summary.mean(name) : std::nan(""); });

@@ -40,8 +40,8 @@ template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) 
 template <class... S> constexpr std::size_t repeatable_stages(Pipeline<S...> const*, std::size_t first) {
   constexpr std::array learns{Learns<S>...}, repeatable{says_repeatable<S>()...};
   std::size_t n = first;
-  for (std::size_t i = first; i-- > 0 && !learns[i];)
-    if (!repeatable[i]) n = i;
+  for (std::size_t i = first; i > 0 && !learns[i - 1]; --i)
+    if (!repeatable[i - 1]) n = i - 1;
   return n;
 }
 /// What stages [from, size) and a further set of keys need of a record.

@@ -37,7 +37,8 @@ function(dew_provision out lock what)
     message(FATAL_ERROR "dew's pinned wheels are for Linux on x86_64 and aarch64, and this is ${CMAKE_HOST_SYSTEM_NAME} on ${machine}: set DEW_PROVISION=OFF and install the libraries listed in README.md yourself.")
   endif()
   set(platforms)
-  foreach(tag IN ITEMS manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux2014 manylinux_2_17)
+  foreach(tag IN ITEMS manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_18 manylinux2014 manylinux_2_17 manylinux2010
+                   manylinux_2_12 manylinux1 manylinux_2_5)
     list(APPEND platforms --platform ${tag}_${machine})
   endforeach()
 

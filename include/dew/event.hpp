@@ -7,6 +7,7 @@
 #include "dew/event/csv.hpp"
 #include "dew/event/event_folder.hpp"
 #include "dew/event/gzip.hpp"
+#include "dew/event/hits_of_interest.hpp"
 #include "dew/event/id_index.hpp"
 #include "dew/event/layer_selection.hpp"
 #include "dew/event/loader.hpp"

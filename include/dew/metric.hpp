@@ -11,6 +11,7 @@
 #include "dew/metric/learned_graph_metrics.hpp"
 #include "dew/metric/one_to_one_metrics.hpp"
 #include "dew/metric/particle_bins.hpp"
+#include "dew/metric/ratio.hpp"
 #include "dew/metric/segment_metrics.hpp"
 #include "dew/metric/style_table.hpp"
 #include "dew/metric/summary.hpp"

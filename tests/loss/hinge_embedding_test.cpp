@@ -124,7 +124,7 @@ TEST_CASE("hinge embedding: two hits of interest count twice, the radius is open
   HingeRepulsion const loss{{.norm = HingeNorm::n_rep_edges}};
   auto const sum = [](HingeRepulsion loss, Event const& e) {  // the norm is 2
     loss.options.norm = HingeNorm::n_hits_oi;
-    return number(loss(e)) * number(dew::detail::hits_of_interest(e, 0.9, 4).sum());
+    return number(loss(e)) * number(hits_of_interest(e, 0.9, 4).sum());
   };
   CHECK(sum(loss, line({0, 0.25}, {1, 2}, {1, 1})) == doctest::Approx(1.5));
   CHECK(sum(loss, line({0, 0.25}, {1, 2}, {1, 0.5})) == doctest::Approx(0.75));
@@ -138,7 +138,7 @@ TEST_CASE("hinge embedding: two hits of interest count twice, the radius is open
   CHECK(sum(HingeRepulsion{{.radius = 0.51, .power = 2}}, edge) == doctest::Approx(2 * (0.51 - 0.25)));
 }
 
-TEST_CASE("hinge embedding: nothing to do is 0 with a zero gradient; unknown hits take no part") {
+TEST_CASE("hinge embedding: nothing to do is 0 with a zero gradient - unknown hits take no part") {
   seed();
   auto const check_zero = [](Event e) {
     auto const x = e[key::hit_embedding].clone().requires_grad_();

@@ -6,6 +6,7 @@
 
 #include "dew/app/config_file.hpp"
 #include "dew/core/memory.hpp"
+#include "dew/core/values.hpp"
 #include "dew/event/ranges.hpp"
 #include "dew/event/simulated_detector.hpp"
 #include "dew/event/trackml.hpp"
@@ -424,9 +425,7 @@ class App {
   int do_export(Trained<P> const& trained, Flags const& flags) {
     auto const ids = selected(flags);
     auto const file_of = [&](std::int64_t id) { return std::filesystem::path(flags.out) / fmt::format("event{:09}.safetensors", id); };
-    for (auto id : ids)
-      check(flags.force || !std::filesystem::exists(file_of(id)), ErrorKind::usage,
-            "{}: is there already; take another --out or --select, or --force", file_of(id).string());
+    for (auto id : ids) refuse_existing(file_of(id), flags.force);
     each_event(ids, "checking", flags.quiet, [&](std::int64_t id) { flags.truth ? (void)source_.labelled(id) : (void)source_.hits(id); });
     std::filesystem::create_directories(flags.out);
     auto const write = [&](std::int64_t id, auto const& hits) {
@@ -443,11 +442,7 @@ class App {
 
   int do_simulate(SimulatedDetector const& detector, Flags const& flags) {
     auto const ids = parse_ranges(flags.select);
-    for (auto id : ids) {
-      auto const file = std::filesystem::path(flags.out) / fmt::format("event{:09}-hits.csv", id);
-      check(flags.force || !std::filesystem::exists(file), ErrorKind::usage,
-            "{}: is there already; take another --out or --select, or --force", file.string());
-    }
+    for (auto id : ids) refuse_existing(std::filesystem::path(flags.out) / fmt::format("event{:09}-hits.csv", id), flags.force);
     std::filesystem::create_directories(flags.out);
     each_event(ids, "simulating", flags.quiet, [&](std::int64_t id) { detector.write(flags.out, id); });
     fmt::print("{} events in {}\n", ids.size(), flags.out);
@@ -455,6 +450,10 @@ class App {
   }
 
   // ---- parts of them ------------------------------------------------------------------------------------------------------------------
+  static void refuse_existing(std::filesystem::path const& file, bool force) {
+    check(force || !std::filesystem::exists(file), ErrorKind::usage, "{}: is there already; take another --out or --select, or --force",
+          file.string());
+  }
   AppOptions& options_struct() { return app_options_; }
   std::string events_path() const { return std::string(Source::name) + ".events"; }
   at::Device device() {
@@ -499,7 +498,7 @@ class App {
   /// All hits of an event, those that the pipeline does not see too.
   std::vector<std::int64_t> every_hit(std::int64_t id, Tensor const& seen) const {
     if constexpr (requires { source_.all_hit_ids(id); }) return source_.all_hit_ids(id);
-    else return {seen.const_data_ptr<std::int64_t>(), seen.const_data_ptr<std::int64_t>() + seen.numel()};
+    else return values_of<std::int64_t>(seen);
   }
   std::vector<std::int64_t> selected(Flags const& flags) const { return flags.select.empty() ? all_ids() : parse_ranges(flags.select); }
 

@@ -55,7 +55,16 @@ template <class P> concept BringsTruth = requires(P const& p) {
   { p.truth() };
 };
 
+/// A policy that says itself whether what it writes may be kept.
+template <class P> concept SaysWhetherCacheable = requires {
+  { P::cacheable } -> std::convertible_to<bool>;
+};
+
 namespace detail {
+template <class P> constexpr bool says_not_cacheable() {
+  if constexpr (SaysWhetherCacheable<P>) return !P::cacheable;
+  else return false;
+}
 template <class P, class R> concept CalledWithModule =
     requires(P const& p, R const& r, typename P::Module& m, Context const& c) { p(r, m, c); };
 template <class P, class R> concept CalledWithContext = requires(P const& p, R const& r, Context const& c) { p(r, c); };

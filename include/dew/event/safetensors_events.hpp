@@ -11,6 +11,7 @@
 
 #include "dew/core/policy.hpp"
 #include "dew/core/safetensors.hpp"
+#include "dew/core/values.hpp"
 #include "dew/event/event_folder.hpp"
 #include "dew/event/schema.hpp"
 
@@ -57,10 +58,7 @@ struct SafetensorsEvents {
   }
 
   /// The numbers of the hits in the file, in order.
-  std::vector<std::int64_t> all_hit_ids(std::int64_t id) const {
-    auto const ids = hits(id)[key::hit_id];
-    return {ids.const_data_ptr<std::int64_t>(), ids.const_data_ptr<std::int64_t>() + ids.numel()};
-  }
+  std::vector<std::int64_t> all_hit_ids(std::int64_t id) const { return values_of<std::int64_t>(hits(id)[key::hit_id]); }
 
   /// A hash of the file.
   std::uint64_t fingerprint(std::int64_t id, bool labelled) const { return content_hash(read_file(file(id)), labelled ? 1 : 0); }

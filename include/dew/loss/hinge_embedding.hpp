@@ -58,7 +58,7 @@ struct HingeAttraction {
 
   Tensor operator()(RecordOf<Reads> const& event) const {
     auto const& edges = event[key::true_edge_index];
-    auto const interest = detail::hits_of_interest(event, options.pt_min_gev, options.eta_max);
+    auto const interest = hits_of_interest(event, options.pt_min_gev, options.eta_max);
     auto const pairs = edges.index_select(1, detail::attracting_pairs(edges, interest, event[key::particle_id]));  // [2, A]
     auto const distance = detail::pair_distances(event[key::hit_embedding], pairs[0], pairs[1]);
     return detail::hinge_power(distance, options.power, name).sum() / (double(pairs.size(1)) + 1e-9);
@@ -97,7 +97,7 @@ struct HingeRepulsion {
   Tensor operator()(RecordOf<Reads> const& event) const {
     check(options.radius > 0, ErrorKind::usage, "{}.radius: expected a radius above 0, got {}", name, options.radius);
     auto const &x = event[key::hit_embedding], &id = event[key::particle_id];
-    auto const interest = detail::hits_of_interest(event, options.pt_min_gev, options.eta_max);
+    auto const interest = hits_of_interest(event, options.pt_min_gev, options.eta_max);
     auto const known = (id >= 0).nonzero().squeeze(1);
     auto const near = radius_neighbours(x.index_select(0, known), options.radius).edge_index();  // [2, M] j → i, places in `known`
     auto const j = known.index_select(0, near[0]), i = known.index_select(0, near[1]);

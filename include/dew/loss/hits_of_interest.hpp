@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// What losses on hits share: which hits are of interest, which particles are kept in a training step, a zero with a gradient.
+// What losses on hits share: which particles are kept in a training step, a zero with a gradient.
 // N hits.
 #pragma once
 #include <cstdint>
 
 #include "dew/core/policy.hpp"
-#include "dew/event/schema.hpp"
+#include "dew/event/hits_of_interest.hpp"
 
 namespace dew::detail {
-
-using InterestTruth = Keys<ParticleId, Reconstructable, Pt, Eta>;
-
-/// Hits of interest [N]: of a reconstructable particle with pt > `pt_min_gev` and |η| < `eta_max`.
-inline Tensor hits_of_interest(RecordOf<InterestTruth> const& event, double pt_min_gev, double eta_max) {
-  return (event[key::particle_id] > 0)
-      .logical_and_(event[key::reconstructable])
-      .logical_and_(event[key::pt] > pt_min_gev)
-      .logical_and_(event[key::eta].abs() < eta_max);
-}
 
 /// Those of `of_interest` [N] whose particle is kept in this training step: each particle, with all its hits, with probability `keep`.
 /// A particle's draw follows from the context's shared seed, epoch and event and from its id alone, so that all terms of a sum, whatever

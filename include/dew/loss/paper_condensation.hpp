@@ -31,8 +31,7 @@ struct PaperPotential {
   Tensor operator()(RecordOf<Reads> const& event) const {
     auto const& x = event[key::latent];
     auto const q = detail::charge(event[key::beta], options.q_min);
-    auto const objects =
-        condensation_objects(q, event[key::particle_id], detail::hits_of_interest(event, options.pt_min_gev, options.eta_max));
+    auto const objects = condensation_objects(q, event[key::particle_id], hits_of_interest(event, options.pt_min_gev, options.eta_max));
     if (detail::no_objects(objects)) return detail::zero_of(x);
     auto const hits = (event[key::particle_id] >= 0).nonzero().squeeze(1);
     return (attraction_sum(x, q, objects) + repulsion_sum(x, q, objects, hits)) / double(hits.size(0));

@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -12,6 +11,7 @@
 
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
+#include "dew/metric/ratio.hpp"
 
 namespace dew {
 
@@ -43,19 +43,18 @@ struct GraphMetrics {
     auto const source_pt = pt.index_select(0, source);
     auto const possible = possible_edges(id, pt, event[key::layer]);
     auto const count = [](Tensor const& mask) { return double(mask.sum().item<std::int64_t>()); };
-    auto const ratio = [](double part, double whole) { return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN(); };
     auto const efficiency = [&](double cut) {
       if (pt.scalar_type() == at::kFloat) cut = double(float(cut));  // as the comparison of tensors does
       double whole = 0;
       for (auto const& [particle_pt, edges] : possible) whole += particle_pt > cut ? edges : 0;
-      return ratio(count(at::logical_and(y, source_pt > cut)), whole);
+      return detail::ratio(count(at::logical_and(y, source_pt > cut)), whole);
     };
     auto const edges = double(source.size(0)), hits = double(id.size(0));
     Figures figures{{"efficiency", efficiency(-1)},
-                    {"purity", ratio(count(y), count(known))},
+                    {"purity", detail::ratio(count(y), count(known))},
                     {"edges", edges},
                     {"hits", hits},
-                    {"edges_per_hit", ratio(edges, hits)}};
+                    {"edges_per_hit", detail::ratio(edges, hits)}};
     for (auto const cut : options.pt_cuts_gev) figures.emplace_back(fmt::format("pt{}.efficiency", cut), efficiency(cut));
     return figures;
   }

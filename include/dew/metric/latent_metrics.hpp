@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "dew/core/policy.hpp"
-#include "dew/event/schema.hpp"
-#include "dew/metric/track_overlaps.hpp"
+#include "dew/event/hits_of_interest.hpp"
+#include "dew/metric/ratio.hpp"
 #include "dew/ops/condensation.hpp"
 
 namespace dew {
@@ -69,9 +69,7 @@ struct LatentMetrics {
 
   Figures operator()(RecordOf<Reads> const& event) const {
     auto const id = event[key::particle_id];
-    auto const fast = at::logical_and(event[key::pt] > options.pt_min_gev, event[key::eta].abs() < options.eta_max);
-    auto const objects =
-        condensation_objects(event[key::beta], id, at::logical_and(at::logical_and(id > 0, event[key::reconstructable]), fast));
+    auto const objects = condensation_objects(event[key::beta], id, hits_of_interest(event, options.pt_min_gev, options.eta_max));
     auto const distances = latent_distances(event[key::latent], objects);
     auto const in_object = objects.object >= 0;
     auto is_centre = at::zeros_like(in_object);

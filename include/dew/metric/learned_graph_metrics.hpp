@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "dew/core/policy.hpp"
-#include "dew/event/schema.hpp"
-#include "dew/metric/track_overlaps.hpp"
+#include "dew/event/hits_of_interest.hpp"
+#include "dew/metric/ratio.hpp"
 
 namespace dew {
 
@@ -34,8 +34,7 @@ struct LearnedGraphMetrics {
 
   Figures operator()(RecordOf<Reads> const& event) const {
     auto const id = event[key::particle_id];
-    auto const fast = at::logical_and(event[key::pt] > options.pt_min_gev, event[key::eta].abs() < options.eta_max);
-    auto const of_interest = at::logical_and(at::logical_and(id > 0, event[key::reconstructable]), fast);  // [N]
+    auto const of_interest = hits_of_interest(event, options.pt_min_gev, options.eta_max);  // [N]
     auto const source = event[key::edge_index][0], target = event[key::edge_index][1];
     auto const of = [](Tensor const& of_hit, Tensor const& end) { return of_hit.index_select(0, end); };
     auto const known = at::logical_and(of(id, source) >= 0, of(id, target) >= 0);

@@ -13,7 +13,7 @@
 
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
-#include "dew/metric/track_overlaps.hpp"
+#include "dew/metric/ratio.hpp"
 #include "dew/ops/union_find.hpp"
 
 namespace dew {

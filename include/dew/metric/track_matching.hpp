@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "dew/core/policy.hpp"
+#include "dew/core/values.hpp"
 #include "dew/event/schema.hpp"
+#include "dew/metric/ratio.hpp"
 
 namespace dew {
 
@@ -40,14 +42,15 @@ class TrackMatching {
 
   /// Throws `Error` when a hit's particle is not among `truth_id`.
   explicit TrackMatching(RecordOf<Reads, MayRead> const& event)
-      : pt_(reals(event[key::truth_pt])),
-        eta_(reals(event[key::truth_eta])),
-        hits_(integers(event[key::truth_hits])),
+      : pt_(values_of<double>(event[key::truth_pt])),
+        eta_(values_of<double>(event[key::truth_eta])),
+        hits_(values_of<std::int64_t>(event[key::truth_hits])),
         single_(event[key::truth_pt].scalar_type() == at::kFloat) {
     auto const* radius = event.find(key::truth_radius);
-    radius_ = radius ? reals(*radius) : std::vector<double>(pt_.size(), -1);
-    for (auto const good : integers(event[key::truth_reconstructable])) reconstructable_.push_back(good != 0);
-    find_tracks(integers(event[key::label]), integers(event[key::particle_id]), integers(event[key::truth_id]), hits_);
+    radius_ = radius ? values_of<double>(*radius) : std::vector<double>(pt_.size(), -1);
+    for (auto const good : values_of<std::int64_t>(event[key::truth_reconstructable])) reconstructable_.push_back(good != 0);
+    find_tracks(values_of<std::int64_t>(event[key::label]), values_of<std::int64_t>(event[key::particle_id]),
+                values_of<std::int64_t>(event[key::truth_id]), hits_);
   }
 
   /// `double_majority`, `perfect`, `lhc`, `fake_double_majority`, `fake_perfect`, `fake_lhc`, `particles` (selected ones), `tracks` (whose
@@ -62,9 +65,7 @@ class TrackMatching {
       perfect += track.shared == track.particle_hits && 100 * track.shared > 99 * track.hits;
       lhc += 4 * track.shared > 3 * track.hits;
     }
-    auto const ratio = [](std::int64_t part, std::int64_t whole) {
-      return whole > 0 ? double(part) / double(whole) : std::numeric_limits<double>::quiet_NaN();
-    };
+    auto const ratio = [](std::int64_t part, std::int64_t whole) { return detail::ratio(double(part), double(whole)); };
     return {{"double_majority", ratio(majority, particles)},
             {"perfect", ratio(perfect, particles)},
             {"lhc", ratio(lhc, tracks)},
@@ -82,14 +83,6 @@ class TrackMatching {
     std::int64_t particle_hits;
   };
 
-  static std::vector<std::int64_t> integers(Tensor const& t) {
-    auto const on_cpu = t.to(at::kCPU, at::kLong).contiguous();
-    return {on_cpu.const_data_ptr<std::int64_t>(), on_cpu.const_data_ptr<std::int64_t>() + on_cpu.numel()};
-  }
-  static std::vector<double> reals(Tensor const& t) {
-    auto const on_cpu = t.to(at::kCPU, at::kDouble).contiguous();
-    return {on_cpu.const_data_ptr<double>(), on_cpu.const_data_ptr<double>() + on_cpu.numel()};
-  }
   bool selected(std::size_t p, ParticleSelection const& s) const {
     auto const cut = [&](double value) { return single_ ? double(float(value)) : value; };  // 0.9 in float is at the cut 0.9, not below it
     return reconstructable_[p] && pt_[p] >= cut(s.pt_min_gev) && pt_[p] < cut(s.pt_max_gev) && std::abs(eta_[p]) >= cut(s.eta_min) &&

@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <tuple>
 #include <vector>
 
 #include "dew/core/policy.hpp"
+#include "dew/core/values.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/metric/particle_bins.hpp"
+#include "dew/metric/ratio.hpp"
 
 namespace dew {
 
@@ -45,16 +46,17 @@ class TrackOverlaps {
 
   /// Throws `Error` when a hit's particle is not among `truth_id`.
   explicit TrackOverlaps(RecordOf<Reads, MayRead> const& event) : single_(event[key::truth_pt].scalar_type() == at::kFloat) {
-    auto const pt = reals(event[key::truth_pt]), eta = reals(event[key::truth_eta]);
-    auto const hits = integers(event[key::truth_hits]);
+    auto const pt = values_of<double>(event[key::truth_pt]), eta = values_of<double>(event[key::truth_eta]);
+    auto const hits = values_of<std::int64_t>(event[key::truth_hits]);
     auto const* radius = event.find(key::truth_radius);
     auto const* weight = event.find(key::truth_weight);
-    auto const radii = radius ? reals(*radius) : std::vector<double>(pt.size(), -1);
-    auto const weights = weight ? reals(*weight) : std::vector<double>(pt.size(), 0);
+    auto const radii = radius ? values_of<double>(*radius) : std::vector<double>(pt.size(), -1);
+    auto const weights = weight ? values_of<double>(*weight) : std::vector<double>(pt.size(), 0);
     for (std::size_t p = 0; p < pt.size(); ++p) particles_.push_back({pt[p], eta[p], hits[p], radii[p], weights[p]});
     auto const* of_hits = event.find(key::weight);
-    auto const label = integers(event[key::label]), id = integers(event[key::particle_id]);
-    find_tracks(label, id, integers(event[key::truth_id]), of_hits ? reals(*of_hits) : std::vector<double>(id.size(), 0));
+    auto const label = values_of<std::int64_t>(event[key::label]), id = values_of<std::int64_t>(event[key::particle_id]);
+    find_tracks(label, id, values_of<std::int64_t>(event[key::truth_id]),
+                of_hits ? values_of<double>(*of_hits) : std::vector<double>(id.size(), 0));
   }
 
   std::vector<Track> const& tracks() const { return tracks_; }
@@ -75,15 +77,6 @@ class TrackOverlaps {
   double cut(double value) const { return single_ ? double(float(value)) : value; }
 
  private:
-  static std::vector<std::int64_t> integers(Tensor const& t) {
-    auto const on_cpu = t.to(at::kCPU, at::kLong).contiguous();
-    return {on_cpu.const_data_ptr<std::int64_t>(), on_cpu.const_data_ptr<std::int64_t>() + on_cpu.numel()};
-  }
-  static std::vector<double> reals(Tensor const& t) {
-    auto const on_cpu = t.to(at::kCPU, at::kDouble).contiguous();
-    return {on_cpu.const_data_ptr<double>(), on_cpu.const_data_ptr<double>() + on_cpu.numel()};
-  }
-
   void find_tracks(std::vector<std::int64_t> const& label, std::vector<std::int64_t> const& id, std::vector<std::int64_t> const& truth_id,
                    std::vector<double> const& weight) {
     std::vector<std::tuple<std::int64_t, std::int64_t, double>> hits;  // label, particle, weight
@@ -110,10 +103,5 @@ class TrackOverlaps {
   std::vector<Track> tracks_;
   bool single_;
 };
-
-namespace detail {
-/// part / whole, NaN where there is no whole.
-inline double ratio(double part, double whole) { return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN(); }
-}  // namespace detail
 
 }  // namespace dew

@@ -10,6 +10,7 @@
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/model/mlp.hpp"
+#include "dew/model/residual_network.hpp"
 #include "dew/ops/message_passing.hpp"
 
 namespace dew {
@@ -91,12 +92,7 @@ struct MlpEdgeFilter {
     check(o.depth > 0 && o.beta >= 0 && o.beta <= 1, ErrorKind::usage, "{}: expected a depth above 0 and beta in [0, 1], got {} and {}",
           name, o.depth, o.beta);
     auto net = std::make_shared<Module>();
-    auto const linear = [](std::int64_t in, std::int64_t out, double variance) {
-      torch::nn::Linear made(torch::nn::LinearOptions(in, out).bias(false));
-      at::NoGradGuard no_grad;
-      made->weight.normal_(0.0, std::sqrt(variance));
-      return made;
-    };
+    auto const linear = [](std::int64_t in, std::int64_t out, double variance) { return detail::normal_linear(in, out, variance, false); };
     auto const in = 2 * widths[key::hit_features] + widths[key::edge_features];
     net->encoder = net->register_module("encoder", linear(in, o.hidden, 1.0 / double(in)));
     auto layers = net->register_module("layers", std::make_shared<torch::nn::Module>());

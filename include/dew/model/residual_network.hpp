@@ -21,6 +21,17 @@ struct ResidualShape {
   bool bias = true;
 };
 
+namespace detail {
+/// A linear layer whose weights and biases start normal with a variance.
+inline torch::nn::Linear normal_linear(std::int64_t in, std::int64_t out, double variance, bool bias) {
+  torch::nn::Linear made(torch::nn::LinearOptions(in, out).bias(bias));
+  at::NoGradGuard no_grad;
+  made->weight.normal_(0.0, std::sqrt(variance));
+  if (bias) made->bias.normal_(0.0, std::sqrt(variance));
+  return made;
+}
+}  // namespace detail
+
 /// x ← x / max(‖x‖₂, 1e-12) for each row; encoder; D − 1 times x ← √α·x + √(1 − α)·Linear(ReLU(x)); decoder(ReLU(x)). [R, in] → [R, out].
 /// Weights and biases start normal with variance 1/in (encoder) or 2/h (others). From arXiv:2312.03823.
 ///
@@ -32,11 +43,7 @@ class ResidualNetwork : public torch::nn::Module {
           "a residual network needs widths and depth above 0, got {} -> {} -> {}, depth {}", shape.in, shape.hidden, shape.out,
           shape.depth);
     auto const linear = [&](std::int64_t in, std::int64_t out, double variance) {
-      torch::nn::Linear made(torch::nn::LinearOptions(in, out).bias(shape.bias));
-      at::NoGradGuard no_grad;
-      made->weight.normal_(0.0, std::sqrt(variance));
-      if (shape.bias) made->bias.normal_(0.0, std::sqrt(variance));
-      return made;
+      return detail::normal_linear(in, out, variance, shape.bias);
     };
     encoder_ = register_module("encoder", linear(shape.in, shape.hidden, 1.0 / double(shape.in)));
     auto layers = register_module("layers", std::make_shared<torch::nn::Module>());

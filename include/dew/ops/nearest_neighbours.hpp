@@ -57,7 +57,7 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
   KdTree const tree(points);
   auto const n = std::int64_t(tree.size());
   k = std::min(k, n);
-  std::vector<std::vector<std::pair<double, std::int32_t>>> found(static_cast<std::size_t>(n));
+  std::vector<std::vector<std::pair<std::int32_t, double>>> found(static_cast<std::size_t>(n));
   if (k > 0)
     at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
       for (auto l = begin; l < end; ++l) {
@@ -79,21 +79,13 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
             if (auto const at = std::find(row.begin(), row.end(), own); at != row.end()) std::rotate(row.begin(), at, at + 1);
             else if (!row.empty()) row.pop_back(), row.insert(row.begin(), own);
           }
-          row.shrink_to_fit();
-          found[std::size_t(tree.original(i))] = std::move(row);
+          auto& out = found[std::size_t(tree.original(i))];
+          out.reserve(row.size());
+          for (auto const& [d2, j] : row) out.emplace_back(j, std::sqrt(d2));
         }
       }
     });
-  auto offsets = at::zeros({n + 1}, at::kLong);
-  auto* first = offsets.mutable_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < n; ++i) first[i + 1] = first[i] + std::int64_t(found[std::size_t(i)].size());
-  auto index = at::empty({first[n]}, at::kLong), distance = at::empty({first[n]}, at::kDouble);
-  auto* to = index.mutable_data_ptr<std::int64_t>();
-  auto* length = distance.mutable_data_ptr<double>();
-  for (auto const& row : found)
-    for (auto const& [d2, j] : row) *to++ = j, *length++ = std::sqrt(d2);
-  auto const device = points.device();
-  return {offsets.to(device), index.to(device), distance.to(device, points.scalar_type())};
+  return detail::in_compressed_rows(found, points);
 }
 
 /// The plain reference of `nearest_neighbours`: all pairs, in torch operations on any device. O(N²·d) in time and memory; for tests.

@@ -29,6 +29,23 @@ struct Neighbours {
   }
 };
 
+namespace detail {
+/// Rows of (neighbour, distance) as `Neighbours` of `points`, on their device and in their dtype.
+inline Neighbours in_compressed_rows(std::vector<std::vector<std::pair<std::int32_t, double>>> const& found, Tensor const& points) {
+  auto const n = std::int64_t(found.size());
+  auto offsets = at::zeros({n + 1}, at::kLong);
+  auto* first = offsets.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i) first[i + 1] = first[i] + std::int64_t(found[std::size_t(i)].size());
+  auto index = at::empty({first[n]}, at::kLong), distance = at::empty({first[n]}, at::kDouble);
+  auto* to = index.mutable_data_ptr<std::int64_t>();
+  auto* length = distance.mutable_data_ptr<double>();
+  for (auto const& row : found)
+    for (auto const& [j, d] : row) *to++ = j, *length++ = d;
+  auto const device = points.device();
+  return {offsets.to(device), index.to(device), distance.to(device, points.scalar_type())};
+}
+}  // namespace detail
+
 /// Every ordered pair of different points of `points` [N, d] at a distance < radius (`Boundary::open`) or ≤ radius (`Boundary::closed`).
 /// No limit on their number. Distances in double. A tree search: some O(N log N + M) in few dimensions; memory grows with M. Threads by
 /// ATen's pool, same bits for any number of them. On the CPU: tensors on another device are moved there and back; no gradient.
@@ -53,16 +70,7 @@ inline Neighbours radius_neighbours(Tensor const& points, double radius, Boundar
         std::sort(found[std::size_t(tree.original(i))].begin(), found[std::size_t(tree.original(i))].end());
     }
   });
-  auto offsets = at::zeros({n + 1}, at::kLong);
-  auto* first = offsets.mutable_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < n; ++i) first[i + 1] = first[i] + std::int64_t(found[std::size_t(i)].size());
-  auto index = at::empty({first[n]}, at::kLong), distance = at::empty({first[n]}, at::kDouble);
-  auto* to = index.mutable_data_ptr<std::int64_t>();
-  auto* length = distance.mutable_data_ptr<double>();
-  for (auto const& row : found)
-    for (auto const& [j, d] : row) *to++ = j, *length++ = d;
-  auto const device = points.device();
-  return {offsets.to(device), index.to(device), distance.to(device, points.scalar_type())};
+  return detail::in_compressed_rows(found, points);
 }
 
 /// The plain reference of `radius_neighbours`: all pairs, in torch operations on any device. O(N²·d) in time and memory; for tests.

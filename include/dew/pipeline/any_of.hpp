@@ -15,13 +15,6 @@ template <class... P> struct AnyOfModule<true, P...> {
     std::shared_ptr<torch::nn::Module> chosen;
   };
 };
-template <class P> constexpr bool says_not_cacheable() {
-  if constexpr (requires {
-                  { P::cacheable } -> std::convertible_to<bool>;
-                })
-    return !P::cacheable;
-  else return false;
-}
 template <bool not_cacheable> struct AnyOfCacheable { bool operator==(AnyOfCacheable const&) const = default; };
 template <> struct AnyOfCacheable<true> {
   static constexpr bool cacheable = false;

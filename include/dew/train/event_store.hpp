@@ -15,18 +15,8 @@ namespace dew {
 
 namespace detail {
 template <class S> constexpr bool cacheable() {
-  if constexpr (requires {
-                  { S::cacheable } -> std::convertible_to<bool>;
-                })
-    return S::cacheable;
+  if constexpr (SaysWhetherCacheable<S>) return S::cacheable;
   else return !CalledWithContext<S, InputOf<S>>;  // what takes a context may draw numbers
-}
-template <class S> constexpr bool says_repeatable() {
-  if constexpr (requires {
-                  { S::cacheable } -> std::convertible_to<bool>;
-                })
-    return S::cacheable;
-  else return true;
 }
 /// How many stages there are before the first that learns, draws numbers or is `cacheable = false`: what the graph cache holds.
 template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) {
@@ -38,10 +28,10 @@ template <class... S> constexpr std::size_t fixed_stages(Pipeline<S...> const*) 
 /// How many stages before `first`, where a fit begins, can be computed once an event: all, but for those behind the last earlier model from a stage
 /// on that says `cacheable = false`. Such a stage serves the next model: it runs as in training for that one's fit, and as ever for later ones.
 template <class... S> constexpr std::size_t repeatable_stages(Pipeline<S...> const*, std::size_t first) {
-  constexpr std::array learns{Learns<S>...}, repeatable{says_repeatable<S>()...};
+  constexpr std::array learns{Learns<S>...}, fleeting{says_not_cacheable<S>()...};
   std::size_t n = first;
   for (std::size_t i = first; i > 0 && !learns[i - 1]; --i)
-    if (!repeatable[i - 1]) n = i - 1;
+    if (fleeting[i - 1]) n = i - 1;
   return n;
 }
 /// What stages [from, size) and a further set of keys need of a record.

@@ -106,7 +106,7 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(program(other).status == 0);
 }
 
-TEST_CASE("evaluate --metrics all scores in every style in one table; export writes what the stages write") {
+TEST_CASE("evaluate --metrics all scores in every style in one table - export writes what the stages write") {
   TempDir const folder;
   auto const run = (folder.path() / "run").string();
   REQUIRE(program(train_arguments(run)).status == 0);
@@ -119,7 +119,7 @@ TEST_CASE("evaluate --metrics all scores in every style in one table; export wri
   auto const before = nlohmann::json::parse(read_file(file));
   auto const scored = program(all);
   REQUIRE(scored.status == 0);
-  for (auto const* words : {"one to one", "acorn", "trackml"}) CHECK_MESSAGE(scored.out.find(words) != std::string::npos, scored.out);
+  for (auto const* words : {"one-to-one", "acorn", "trackml"}) CHECK_MESSAGE(scored.out.find(words) != std::string::npos, scored.out);
   auto const after = nlohmann::json::parse(read_file(file));
   for (auto const* figure : {"tracking.pt0.9.double_majority", "tracking.pt0.9.perfect", "edges.auc"})
     CHECK(before.at(figure) == after.at(figure));  // counted once

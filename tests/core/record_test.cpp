@@ -43,7 +43,7 @@ TEST_CASE("a user's key is one line") {
   CHECK(r.table().find("collected charge") != std::string::npos);
 }
 
-TEST_CASE("with replaces and adds; merge lets the other record win") {
+TEST_CASE("with replaces and adds - merge lets the other record win") {
   auto const r = small();
   auto const q = r.with(key::edge_score = at::zeros({4}), key::beta = at::ones({5}));
   CHECK(q[key::edge_score].sum().item<double>() == 0);

@@ -196,7 +196,7 @@ TEST_CASE("a slot that may be empty is saved when it is not, and loaded when it 
   CHECK(load_record<Loose>(folder / "bare").find(key::layer) == nullptr);
 }
 
-TEST_CASE("missing and unexpected names are listed; what does not fit its key is refused") {
+TEST_CASE("missing and unexpected names are listed - what does not fit its key is refused") {
   Folder const folder;
   auto const message = [&](SafeTensors const& content) {
     write_safetensors(folder / "r", content);

@@ -120,7 +120,7 @@ TEST_CASE("an ACTS event is read from its files: measurements in place, most of 
   CHECK(values<std::int64_t>(full.labelled(7)[key::particle_id]) == Integers{big, big, 7, 7, big, 0});
 }
 
-TEST_CASE("an ACTS event: bare hits need measurements and modules alone; gzip'ed files and other names of the particles' file") {
+TEST_CASE("an ACTS event: bare hits need measurements and modules alone - gzip'ed files and other names of the particles' file") {
   Files const files;
   auto const plain = files.source().labelled(7);
   auto const bare = files.source().hits(7);

@@ -56,7 +56,7 @@ TEST_CASE("hits outside the geometry's volumes are left out, the others keep the
   CHECK(none.rows(Hits{}) == 0);
 }
 
-TEST_CASE("truth: a particle's hits, pt and eta; noise is 0, unknown is -1; particles are those with a selected hit, by id") {
+TEST_CASE("truth: a particle's hits, pt and eta - noise is 0, unknown is -1 - particles are those with a selected hit, by id") {
   auto const record = Event().labelled();
   std::int64_t const big = (1LL << 60) + 1;
   CHECK(values<std::int64_t>(record[key::particle_id]) == Integers{big, big, big, 6, 6, -1, 0});

@@ -65,7 +65,7 @@ TEST_CASE("events in safetensors files are the source's, bit by bit") {
   CHECK(source.fingerprint(1, true) != source.fingerprint(2, true));
 }
 
-TEST_CASE("an event without truth has hits; the details of the truth may be absent") {
+TEST_CASE("an event without truth has hits - the details of the truth may be absent") {
   Folder const folder;
   auto const whole = folder.source().labelled(2);
   folder.change([](auto& tensors) {

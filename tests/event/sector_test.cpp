@@ -25,7 +25,7 @@ bool inside(double x, double y, std::int64_t n, std::int64_t s, bool extended) {
 Tensor point(double r, double phi) { return at::tensor({r * std::cos(phi), r * std::sin(phi), 0.}, at::kDouble).reshape({1, 3}); }
 }  // namespace
 
-TEST_CASE("sectors: by definition; together they hold every hit once, extended ones more") {
+TEST_CASE("sectors: by definition - together they hold every hit once, extended ones more") {
   seed();
   auto const e = event(300, 10);
   for (std::int64_t n : {3, 4, 8, 17}) {
@@ -71,7 +71,7 @@ TEST_CASE("sectors: fewer than three and sectors that there are not are refused"
   CHECK_THROWS_WITH_AS((SectorLabels{{.sectors = 5, .sector = -1}}(e)), "sector: expected one of 0 to 4, got -1", Error);
 }
 
-TEST_CASE("sector labels: a particle with half of its hits inside, by definition; other hits stand for themselves") {
+TEST_CASE("sector labels: a particle with half of its hits inside, by definition - other hits stand for themselves") {
   seed();
   for (std::int64_t n : {0, 1, 200}) {
     auto const e = event(n, 30);
@@ -103,7 +103,7 @@ TEST_CASE("noise removal: noise goes, particles and unknown hits stay") {
   static_assert(LabelledOnly<NoiseRemoval> && DropsRows<NoiseRemoval>);
 }
 
-TEST_CASE("layer selection: the named layers' hits stay, without names all; negative indices are refused") {
+TEST_CASE("layer selection: the named layers' hits stay, without names all - negative indices are refused") {
   Record const e{key::layer = at::tensor({0, 7, 8, 7, 17}, at::kLong)};
   CHECK(at::equal(LayerSelection{{.layers = {7, 17}}}(e), at::tensor({0, 1, 0, 1, 1}, at::kLong) > 0));
   CHECK(at::equal(LayerSelection{{.layers = {3}}}(e), at::zeros({5}, at::kBool)));

@@ -313,7 +313,7 @@ TEST_CASE("a fingerprint changes with event, seed and options, but not with the 
   CHECK(other.fingerprint(1, false) != f);
 }
 
-TEST_CASE("options that make no sense are refused by name; extreme ones are not") {
+TEST_CASE("options that make no sense are refused by name - extreme ones are not") {
   auto const message = [](auto&& change) {
     SimulatedDetector d;
     change(d.options);

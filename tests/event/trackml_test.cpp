@@ -92,7 +92,7 @@ TEST_CASE("weights and the radius of production are read where the files have th
   CHECK(values<float>(without[key::truth_pt]) == std::vector<float>{5});
 }
 
-TEST_CASE("bare hits need the hits file alone; absent truth and particles are named") {
+TEST_CASE("bare hits need the hits file alone - absent truth and particles are named") {
   Files const files;
   files.remove("truth.csv"), files.remove("particles.csv");
   CHECK(files.source().hits(7).rows(Hits{}) == 4);

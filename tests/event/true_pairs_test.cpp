@@ -23,7 +23,7 @@ std::vector<Pair> pairs(Event const& event, PairsOfHits which) {
 }
 }  // namespace
 
-TEST_CASE("true pairs: all, each once and outwards; consecutive ones by distance from the origin, not by r") {
+TEST_CASE("true pairs: all, each once and outwards - consecutive ones by distance from the origin, not by r") {
   std::int64_t const big = (1LL << 60) + 1;
   Event const e{
       key::particle_id = at::tensor(
@@ -61,7 +61,7 @@ TEST_CASE("true pairs: by definition on random hits, whatever their order") {
   }
 }
 
-TEST_CASE("true pairs: equal distances are ordered by row; the stage is for labelled events; dropped hits take their pairs along") {
+TEST_CASE("true pairs: equal distances are ordered by row - the stage is for labelled events - dropped hits take their pairs along") {
   Event const e{key::particle_id = at::full({3}, 4, at::kLong), key::position = at::ones({3, 3}, at::kFloat)};
   CHECK(pairs(e, PairsOfHits::consecutive) == std::vector<Pair>{{0, 1}, {1, 2}});
   static_assert(LabelledOnly<TruePairs>);

@@ -55,7 +55,7 @@ TEST_CASE("the layer pairs are those of the definitions, with the radii of the c
   CHECK(got.size() == g.pairs().size());
 }
 
-TEST_CASE("another detector is another value; one that contradicts itself is refused") {
+TEST_CASE("another detector is another value - one that contradicts itself is refused") {
   Geometry const telescope{"telescope", {{5, 1}, {3, 9}}, {{1, 0}}};
   CHECK(telescope.index({5, 1}) == 0);
   CHECK(telescope.index({3, 9}) == 1);

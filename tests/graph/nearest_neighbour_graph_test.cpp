@@ -78,7 +78,7 @@ TEST_CASE("learned graph: neighbours in the embedding, features of the hits, wit
   CHECK(both[key::edge_features].size(1) == 14);
 }
 
-TEST_CASE("edge subsample: in training all true edges and so many false ones, anew for each event and epoch; else all") {
+TEST_CASE("edge subsample: in training all true edges and so many false ones, anew for each event and epoch - else all") {
   auto const truth = at::arange(200) % 10 == 0;  // 20 true
   auto const event = Record{key::edge_index = at::randint(0, 9, {2, 200}, at::kLong), key::edge_truth = truth};
   EdgeSubsample const subsample{{.ratio = 2.55}};

@@ -192,7 +192,7 @@ TEST_CASE("repulsion: a sample is drawn in training only, anew each step, and is
 }
 
 // ---- subsampling of particles and pairs ------------------------------------------------------------------------------------------------
-TEST_CASE("condensation losses: kept particles are objects with all their hits, the same in all terms; the others repel as hits") {
+TEST_CASE("condensation losses: kept particles are objects with all their hits, the same in all terms - the others repel as hits") {
   seed();
   auto const e = event(60, 5);
   auto const sum = Attraction{{.pt_min_gev = -1, .eta_max = 99, .keep_particles = 0.5}} +

@@ -53,7 +53,7 @@ TEST_CASE("object properties: gradients are those of finite differences") {
     for (auto const& loss : {efficiency, purity}) check_gradient(leaf, [&] { return loss(leaves); });
 }
 
-TEST_CASE("object properties: nothing to judge is 0 with a zero gradient, and so is no confidence; widths must agree") {
+TEST_CASE("object properties: nothing to judge is 0 with a zero gradient, and so is no confidence - widths must agree") {
   seed();
   auto const e = event(20, 3);
   auto const leaf = e[key::properties].clone().requires_grad_();

@@ -64,7 +64,7 @@ TEST_CASE("sum: weights multiply, terms add, and are reported without their weig
   CHECK(value.terms[1] == std::pair<std::string, double>("epoch", 42));
 }
 
-TEST_CASE("sum: a weight over a sum reaches every term; all spellings say the same") {
+TEST_CASE("sum: a weight over a sum reaches every term - all spellings say the same") {
   CHECK(total(TotalBeta{}) == 3);
   CHECK(total(2 * TotalBeta{}) == 6);
   CHECK(total(TotalBeta{} * 2) == 6);

@@ -10,7 +10,7 @@
 
 using namespace dew;
 
-TEST_CASE("means over events at each place; targets are read off the curve of one figure, the others at the same place") {
+TEST_CASE("means over events at each place - targets are read off the curve of one figure, the others at the same place") {
   GraphScan scan;
   // more_than_half: 0.7, 0.9 at 1 and 0.8, 1 at 3, so 0.8 and 0.9: the line 0.75 + 0.05·k; edges 10·k, and no figure c in one event
   scan.add(1, {{"more_than_half", 0.7}, {"edges", 10}, {"c", 1}});
@@ -65,7 +65,7 @@ TEST_CASE("a scan over neighbours makes each k's graph and stops when there are 
   CHECK(stopped.places() == std::vector<double>{1});
 }
 
-TEST_CASE("a scan over scores keeps what is above each; segments can only fall apart") {
+TEST_CASE("a scan over scores keeps what is above each - segments can only fall apart") {
   auto const g = test::small_graph(3);
   auto const record = g.graph();
   auto const without_edges = record.only<DifferenceOf<SegmentMetrics::Reads, Keys<EdgeIndex>>>();

@@ -59,7 +59,7 @@ TEST_CASE("the oracle of learned quality rejects wrong figures") {
   CHECK_FALSE(test::are_figures(by_definition(noisier, 0.2, 4), good));
 }
 
-TEST_CASE("a complete graph has efficiency 1 in both directions, 1/2 in one; noise costs purity, unknown hits nothing") {
+TEST_CASE("a complete graph has efficiency 1 in both directions, 1/2 in one - noise costs purity, unknown hits nothing") {
   SmallGraph g;
   g.id = {1, 1, 1, 0, -1}, g.label.assign(5, -1);
   g.truth_id = {1}, g.truth_hits = {3}, g.truth_pt = {2}, g.truth_eta = {0}, g.truth_reconstructable = {true};

@@ -102,7 +102,7 @@ TEST_CASE("reference values of the one-to-one style") {
   CHECK(compared > 0);
 }
 
-TEST_CASE("the larger overlap takes the particle, of equals the smaller label; the other track matches nothing") {
+TEST_CASE("the larger overlap takes the particle, of equals the smaller label - the other track matches nothing") {
   CHECK(figure(simple({0, 0, 0, 0, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1}), "double_majority") == 1);  // 4 of 7
   CHECK(figure(simple({0, 0, 0, 0, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1}), "fake_double_majority") == 0.5);
   // both tracks share 3 hits with particle 1; label 0 is taken first, and only label 1 would be pure

@@ -27,7 +27,7 @@ TEST_CASE("the upper bound is that of the components of the true edges") {
   }
 }
 
-TEST_CASE("a graph that misses one of five hits cannot be perfect; one true edge that is called false splits") {
+TEST_CASE("a graph that misses one of five hits cannot be perfect - one true edge that is called false splits") {
   test::SmallGraph g;
   g.id = {1, 1, 1, 1, 1, 2}, g.label.assign(6, -1);
   g.truth_id = {1, 2}, g.truth_hits = {5, 1}, g.truth_pt = {2, 2}, g.truth_eta = {0, 0}, g.truth_reconstructable = {true, false};

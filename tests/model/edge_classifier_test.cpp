@@ -49,7 +49,7 @@ TEST_CASE("edge classifier: embeddings are as wide as asked for, and empty when 
   CHECK(widths({{.hidden = 8, .layers = 1}}) == std::pair<std::int64_t, std::int64_t>{0, 0});
 }
 
-TEST_CASE("edge classifier: few hits, no edges, no hits; in training with batch norm too") {
+TEST_CASE("edge classifier: few hits, no edges, no hits - in training with batch norm too") {
   for (auto kind : {StackKind::prenorm, StackKind::skip1, StackKind::skip2, StackKind::skip_top}) {
     CAPTURE(int(kind));
     EdgeClassifier const classifier{{.hidden = 8, .layers = 2, .stack = kind, .batch_norm = true, .head = HeadEdges::all}};

@@ -114,7 +114,7 @@ TEST_CASE("condensation objects: by definition") {
   }
 }
 
-TEST_CASE("condensation objects: all of a particle's hits are its object's once one is of interest; ids may be large") {
+TEST_CASE("condensation objects: all of a particle's hits are its object's once one is of interest - ids may be large") {
   auto const id = at::tensor({7L, 4503668346847232L, 7L, 0L, -1L}, at::kLong);
   auto const got = condensation_objects(at::ones({5}), id, at::tensor({0, 1, 1, 0, 0}, at::kLong) > 0);
   CHECK(at::equal(got.object, at::tensor({0, 1, 0, -1, -1}, at::kLong)));

@@ -11,7 +11,7 @@
 using namespace dew;
 using namespace dew::test;
 
-TEST_CASE("repulsive pairs: counted by definition, whatever the tiles; chosen ones are among them, each equally often") {
+TEST_CASE("repulsive pairs: counted by definition, whatever the tiles - chosen ones are among them, each equally often") {
   seed();
   std::int64_t const n = 40;
   auto const x = at::randn({n, 2}, at::kDouble) * 0.7, q = at::rand({n}, at::kDouble) + 1;

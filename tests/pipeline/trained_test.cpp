@@ -55,7 +55,7 @@ TEST_CASE("stages run in order and merge what they write") {
   CHECK(!out[key::beta].requires_grad());
 }
 
-TEST_CASE("labels cover every hit; dropped ones have none") {
+TEST_CASE("labels cover every hit - dropped ones have none") {
   ToySource const source;
   Trained const trained(toy_pipeline(), source.labelled(1), 7);
   auto const labels = trained.labels(source.hits(1));

@@ -252,7 +252,7 @@ TEST_CASE("plan options stand under stage, fit and loss") {
   CHECK(s.grid.widths == std::vector<double>{1, 2});
 }
 
-TEST_CASE("a stage that says cacheable = false runs at every step, as in training; the stages before it once an event") {
+TEST_CASE("a stage that says cacheable = false runs at every step, as in training - the stages before it once an event") {
   Trained trained(Pipeline{Shaken{}, ToyModel{}, ToyCut{}, ToyClusterer{}}, ToySource{}.labelled(1), 7);
   Shaken::in_training = Shaken::outside = 0;
   Trainer trainer(trained, ToySource{}, std::tuple{}, settings());

@@ -97,6 +97,20 @@ TEST_CASE("a geometry identifier is taken apart") {
   CHECK(bool(ActsGeometryId::of(std::uint64_t(geometry_id(17, 2, 3))) == ActsGeometryId{.volume = 17, .layer = 2, .module = 3}));
 }
 
+TEST_CASE("an ACTS barcode says what is primary") {
+  auto const barcode = [](std::uint64_t primary, std::uint64_t secondary, std::uint64_t particle, std::uint64_t generation,
+                          std::uint64_t sub) { return primary << 52 | secondary << 40 | particle << 24 | generation << 16 | sub; };
+  CHECK(acts_primary(4503599644147712) == 1);  // from a file of ACTS
+  CHECK(acts_primary(barcode(4095, 0, 65535, 0, 0)) == 1);
+  CHECK(acts_primary(barcode(1, 1, 1, 0, 0)) == 0);
+  CHECK(acts_primary(barcode(1, 2048, 1, 0, 0)) == 0);
+  CHECK(acts_primary(barcode(1, 0, 1, 1, 0)) == 0);
+  CHECK(acts_primary(barcode(1, 0, 1, 128, 0)) == 0);
+  CHECK(acts_primary(barcode(1, 0, 1, 0, 1)) == 0);
+  CHECK(acts_primary(barcode(1, 0, 1, 0, 32768)) == 0);
+  CHECK(acts_primary(barcode(0, 0, 7, 0, 0)) == -1);
+}
+
 TEST_CASE("an ACTS event is read from its files: measurements in place, most of their simulated hits, particles") {
   Files const files;
   auto const source = files.source();
@@ -110,6 +124,8 @@ TEST_CASE("an ACTS event is read from its files: measurements in place, most of 
   CHECK(values<std::int64_t>(event[key::truth_id]) == Integers{7, big});
   CHECK(values<float>(event[key::truth_pt]) == Reals{1, 5});
   CHECK(values<float>(event[key::truth_radius]) == Reals{0, 5});
+  CHECK(values<float>(event[key::truth_charge]) == Reals{1, -1});
+  CHECK(values<std::int64_t>(event[key::truth_primary]) == Integers{-1, acts_primary(std::uint64_t(big))});
   CHECK(values<std::int64_t>(event[key::truth_hits]) == Integers{1, 3});
   CHECK(values<bool>(event[key::truth_reconstructable]) == std::vector<bool>{false, true});
   CHECK(source.all_hit_ids(7) == Integers{40, 41, 42, 43, 44, 45});
@@ -239,6 +255,8 @@ TEST_CASE("recorded ACTS events: every measurement is where its particle was, an
   CHECK(event.rows(Particles{}) > 950);
   CHECK((event[key::truth_pt] > 0).all().item<bool>());
   CHECK((event[key::truth_radius] >= 0).all().item<bool>());
+  CHECK((event[key::truth_charge].abs() == 1).all().item<bool>());
+  CHECK((event[key::truth_primary] == 1).all().item<bool>());
   CHECK(at::isfinite(event[key::hit_features]).all().item<bool>());
   auto pixels = source;
   pixels.options.detector = ActsDetector::pixels;

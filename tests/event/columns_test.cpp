@@ -74,6 +74,29 @@ TEST_CASE("truth: a particle's hits, pt and eta - noise is 0, unknown is -1 - pa
   CHECK(at::equal(bare[key::hit_id], record[key::hit_id]));
 }
 
+TEST_CASE("charge and origin of particles, where they are given") {
+  Event const e;
+  auto const plain = make_labelled(pixel_detector(), e.hits(), e.truth(), e.particles());
+  CHECK(values<float>(plain[key::truth_charge]) == Reals{0, 0});
+  CHECK(values<std::int64_t>(plain[key::truth_primary]) == Integers{-1, -1});
+  std::vector<double> charge{1, -1};
+  Integers primary{1, 0};
+  auto particles = e.particles();
+  particles.q = charge, particles.primary = primary;
+  auto const record = make_labelled(pixel_detector(), e.hits(), e.truth(), particles);
+  CHECK(values<float>(record[key::truth_charge]) == Reals{0, -1});  // particle 6 is not among the particles
+  CHECK(values<std::int64_t>(record[key::truth_primary]) == Integers{-1, 0});
+  charge[1] = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), e.truth(), particles),
+                       "particles, row 1: column 'q': expected a finite number, got inf", Error);
+  charge[1] = 1, primary[1] = 2;
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), e.truth(), particles),
+                       "particles, row 1: column 'primary': expected 1, 0 or -1 (unknown), got 2", Error);
+  primary.pop_back(), particles.primary = primary;
+  CHECK_THROWS_WITH_AS(make_labelled(pixel_detector(), e.hits(), e.truth(), particles),
+                       "particles: expected 2 values in column 'primary', got 1", Error);
+}
+
 TEST_CASE("weights of hits and particles, and the radius of production, where they are given") {
   Event const e;
   auto const plain = make_labelled(pixel_detector(), e.hits(), e.truth(), e.particles());

@@ -69,12 +69,14 @@ TEST_CASE("an event without truth has hits - the details of the truth may be abs
   Folder const folder;
   auto const whole = folder.source().labelled(2);
   folder.change([](auto& tensors) {
-    for (auto const* name : {"weight", "truth_weight", "truth_radius"}) tensors.erase(name);
+    for (auto const* name : {"weight", "truth_weight", "truth_radius", "truth_charge", "truth_primary"}) tensors.erase(name);
   });
   auto const event = folder.source().labelled(2);
   CHECK(equal(LabelledRecord(event), LabelledRecord(whole)));
   CHECK((event[key::weight] == 0).all().item<bool>());
   CHECK((event[key::truth_radius] == -1).all().item<bool>());
+  CHECK((event[key::truth_charge] == 0).all().item<bool>());
+  CHECK((event[key::truth_primary] == -1).all().item<bool>());
   save_record(folder.file(2), HitRecord(whole));
   CHECK(equal(folder.source().hits(2), HitRecord(whole)));
   CHECK(folder.message([](auto s) { s.labelled(2); })

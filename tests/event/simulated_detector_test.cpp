@@ -290,6 +290,9 @@ TEST_CASE("an event's files are TrackML's, and are read back as the same record"
   CHECK(event[key::truth_weight].sum().item<double>() == doctest::Approx(1));
   CHECK(event[key::truth_radius].min().item<double>() >= 0);
   CHECK(event[key::truth_radius].max().item<double>() > 1);
+  CHECK((event[key::truth_charge].abs() == 1).all().item<bool>());
+  CHECK((event[key::truth_radius].masked_select(event[key::truth_primary] == 1) < 0.08).all().item<bool>());
+  CHECK((event[key::truth_radius].masked_select(event[key::truth_primary] == 0) > 0.08).any().item<bool>());
   auto const before = read_file(folder / "events/event000000003-hits.csv");
   d.write(folder / "events", 3);
   CHECK((read_file(folder / "events/event000000003-hits.csv") == before));

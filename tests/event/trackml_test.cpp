@@ -76,14 +76,18 @@ TEST_CASE("an event is read from its files: selected hits in order, 64-bit ids, 
   CHECK(values<std::int64_t>(full.labelled(7)[key::truth_hits]) == std::vector<std::int64_t>{4});
 }
 
-TEST_CASE("weights and the radius of production are read where the files have them") {
+TEST_CASE("weights, the radius of production, charge and origin are read where the files have them") {
   Files const files;
   auto const with = files.source().labelled(7);
+  CHECK(values<float>(with[key::truth_charge]) == std::vector<float>{-1});
+  CHECK(values<std::int64_t>(with[key::truth_primary]) == std::vector<std::int64_t>{-1});
   CHECK(values<float>(with[key::weight]) == std::vector<float>{1, 1, 1, 0});
   CHECK(values<float>(with[key::truth_weight]) == std::vector<float>{3});
   CHECK(values<float>(with[key::truth_radius]) == std::vector<float>{0});
-  files.put("particles.csv", fmt::format("particle_id,vx,vy,vz,px,py,pz\n{},-6,8,1,3,-4,12\n", big));
+  files.put("particles.csv", fmt::format("particle_id,vx,vy,vz,px,py,pz,primary\n{},-6,8,1,3,-4,12,1\n", big));
   CHECK(values<float>(files.source().labelled(7)[key::truth_radius]) == std::vector<float>{10});
+  CHECK(values<float>(files.source().labelled(7)[key::truth_charge]) == std::vector<float>{0});
+  CHECK(values<std::int64_t>(files.source().labelled(7)[key::truth_primary]) == std::vector<std::int64_t>{1});
   files.put("truth.csv", fmt::format("hit_id,particle_id\n1,{0}\n2,{0}\n3,{0}\n", big));
   files.put("particles.csv", fmt::format("particle_id,px,py,pz,vx\n{},3,-4,12,1\n", big));
   auto const without = files.source().labelled(7);

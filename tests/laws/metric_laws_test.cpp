@@ -53,7 +53,10 @@ TEST_CASE("the metrics of other styles obey the laws of metrics") {
   options.sample.values["weight"] = [](std::int64_t rows) { return at::arange(rows, at::kLong).remainder(7) + 1; };
   options.sample.values["truth_weight"] = [](std::int64_t rows) { return at::full({rows}, 40, at::kLong); };
   options.sample.seed = 3;  // no tie between tracks, which the smaller label wins
+  options.sample.values["truth_charge"] = [](std::int64_t rows) { return at::arange(rows, at::kLong).remainder(2) * 2 - 1; };
+  options.sample.values["truth_primary"] = [](std::int64_t rows) { return at::arange(rows, at::kLong).remainder(4).clamp_max(1); };
   check_metric_laws(AcornMetrics{}, options);
+  check_metric_laws(AcornMetrics{{.charge = CountedCharge::charged, .primary = true}}, options);
   check_metric_laws(OneToOneMetrics{}, options);
   check_metric_laws(TrackMlScore{}, options);
 }

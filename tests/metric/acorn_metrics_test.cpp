@@ -68,6 +68,64 @@ TEST_CASE("acorn's options are cuts") {
                        Error);
 }
 
+TEST_CASE("acorn's fiducial particles by charge and origin") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  for (std::uint32_t trial = 0; trial < 20; ++trial) {
+    auto const e = styled_event(seed + trial);
+    for (auto const charge : {CountedCharge::any, CountedCharge::charged, CountedCharge::positive, CountedCharge::negative})
+      for (bool const primary : {false, true}) {
+        auto const fiducial = [&](std::size_t p) {
+          auto const q = e.truth_charge[p];
+          bool const counted = charge == CountedCharge::any || (charge == CountedCharge::charged && q != 0) ||
+                               (charge == CountedCharge::positive && q == 1) || (charge == CountedCharge::negative && q == -1);
+          return e.truth_hits[p] >= 3 && e.truth_pt[p] >= 0.9 && std::abs(e.truth_eta[p]) <= 4 && counted &&
+                 (!primary || e.truth_primary[p] == 1);
+        };
+        CHECK(
+            all_are(acorn_by_definition(e, fiducial), figures_under(AcornMetrics{{.charge = charge, .primary = primary}}(e.record()), "")));
+      }
+  }
+}
+
+// Of the event's fiducial particles 1, 2, 3, 4, 5, 7, 8, 10 acorn's first matching finds 1 (twice), 2 and 8; the charge and the origin of 10 are
+// unknown.
+TEST_CASE("charge and origin in the event made by hand") {
+  auto const e = test::event_by_hand();
+  auto const figures = [&](CountedCharge charge, bool primary) {
+    auto const all = figures_under(AcornMetrics{{.charge = charge, .primary = primary}}(e.record()), "");
+    return std::vector{all.at("particles"), all.at("atlas.found"), all.at("atlas.efficiency")};
+  };
+  CHECK(figures(CountedCharge::any, false) == std::vector<double>{8, 3, 3. / 8});
+  CHECK(figures(CountedCharge::charged, false) == std::vector<double>{7, 3, 3. / 7});
+  CHECK(figures(CountedCharge::positive, false) == std::vector<double>{4, 1, 1. / 4});  // 1, 3, 5, 7
+  CHECK(figures(CountedCharge::negative, false) == std::vector<double>{3, 2, 2. / 3});  // 2, 4, 8
+  CHECK(figures(CountedCharge::any, true) == std::vector<double>{4, 1, 1. / 4});        // 1, 4, 5, 7
+  CHECK(figures(CountedCharge::negative, true) == std::vector<double>{1, 0, 0});        // 4
+}
+
+TEST_CASE("what the truth does not say of any particle cannot be asked for") {
+  auto e = test::event_by_hand();
+  auto const message = [&](auto const& record, AcornMetrics const& metric) -> std::string {
+    try {
+      metric(record);
+      return "no error";
+    } catch (Error const& error) {
+      CHECK(error.kind() == ErrorKind::usage);
+      return error.what();
+    }
+  };
+  AcornMetrics const by_charge{{.charge = CountedCharge::charged}}, by_origin{{.primary = true}};
+  CHECK(message(e.TrackingEvent::record(), by_charge) == "acorn.charge needs the key truth_charge, which the event source does not give");
+  CHECK(message(e.TrackingEvent::record(), by_origin) == "acorn.primary needs the key truth_primary, which the event source does not give");
+  std::fill(e.truth_charge.begin(), e.truth_charge.end(), 0);
+  CHECK(message(e.record(), by_origin) == "no error");
+  CHECK(message(e.record(), by_charge) == "acorn.charge needs the key truth_charge, which the event's truth gives for no particle");
+  std::fill(e.truth_primary.begin(), e.truth_primary.end(), -1);
+  CHECK(message(e.record(), by_origin) == "acorn.primary needs the key truth_primary, which the event's truth gives for no particle");
+  CHECK(message(StyledEvent{}.record(), by_origin) == "no error");
+}
+
 TEST_CASE("the oracle of acorn's figures rejects wrong ones") {
   auto const e = styled_event(3);
   auto const fiducial = [&](std::size_t p) { return e.truth_hits[p] >= 3 && e.truth_pt[p] >= 0.9 && std::abs(e.truth_eta[p]) <= 4; };
@@ -117,7 +175,7 @@ TEST_CASE("reference values of acorn's matchings") {
 }
 
 TEST_CASE("the matching fraction is not enough by itself: half of a track's hits match nothing") {
-  StyledEvent e{{{0, 0, 0, 0}, {1, 1, 2, 2}, {1, 2}, {2, 2}, {2, 2}, {0, 0}, {false, false}}, {0, 0, 0, 0}, {0, 0}, {0, 0}};
+  StyledEvent e{{{0, 0, 0, 0}, {1, 1, 2, 2}, {1, 2}, {2, 2}, {2, 2}, {0, 0}, {false, false}}, {0, 0, 0, 0}, {0, 0}, {0, 0}, {0, 0}, {1, 1}};
   auto figures = figures_under(AcornMetrics{{.particle_hits_min = 2}}(e.record()), "");
   CHECK(figures.at("atlas.efficiency") == 0);
   CHECK(figures.at("atlas.fake") == 1);
@@ -132,7 +190,7 @@ TEST_CASE("the matching fraction is not enough by itself: half of a track's hits
 }
 
 TEST_CASE("a pt of 0.9 in float is at the cut, an |eta| of 4 too - nothing there is undefined") {
-  StyledEvent e{{{0, 0, 0}, {1, 1, 1}, {1}, {3}, {0.9}, {-4}, {true}}, {0, 0, 0}, {0}, {0}};
+  StyledEvent e{{{0, 0, 0}, {1, 1, 1}, {1}, {3}, {0.9}, {-4}, {true}}, {0, 0, 0}, {0}, {0}, {0}, {1}};
   for (auto const real : {at::kFloat, at::kDouble}) {
     auto const figures = AcornMetrics{}(e.record(real));
     CHECK(figures_under(figures, "").at("atlas.efficiency") == 1);

@@ -10,13 +10,15 @@
 namespace dew::test {
 
 struct StyledEvent : TrackingEvent {
-  std::vector<double> weight;                      // of hits
-  std::vector<double> truth_weight, truth_radius;  // of particles
+  std::vector<double> weight;                                    // of hits
+  std::vector<double> truth_weight, truth_radius, truth_charge;  // of particles
+  std::vector<std::int64_t> truth_primary;
 
   auto record(at::ScalarType real = at::kDouble) const {
-    return TrackingEvent::record(real).with(key::weight = at::tensor(weight, at::kDouble).to(real),
-                                            key::truth_weight = at::tensor(truth_weight, at::kDouble).to(real),
-                                            key::truth_radius = at::tensor(truth_radius, at::kDouble).to(real));
+    return TrackingEvent::record(real).with(
+        key::weight = at::tensor(weight, at::kDouble).to(real), key::truth_weight = at::tensor(truth_weight, at::kDouble).to(real),
+        key::truth_radius = at::tensor(truth_radius, at::kDouble).to(real),
+        key::truth_charge = at::tensor(truth_charge, at::kDouble).to(real), key::truth_primary = at::tensor(truth_primary, at::kLong));
   }
   double hits_of(std::int64_t track) const {
     double n = 0;
@@ -38,7 +40,7 @@ struct StyledEvent : TrackingEvent {
 };
 
 inline StyledEvent styled_event(std::uint32_t seed) {
-  StyledEvent e{tracking_event(seed), {}, {}, {}};
+  StyledEvent e{tracking_event(seed), {}, {}, {}, {}, {}};
   std::mt19937 random(seed + 1);
   for (std::size_t i = 0; i < e.id.size(); ++i) e.weight.push_back(double(random() % 16) / 16);
   for (std::size_t p = 0; p < e.truth_id.size(); ++p) {
@@ -47,6 +49,7 @@ inline StyledEvent styled_event(std::uint32_t seed) {
       if (e.id[i] == e.truth_id[p]) sum += e.weight[i], ++hits;
     e.truth_weight.push_back(sum + 0.25 * (double(e.truth_hits[p]) - hits));  // dropped hits weigh something too
     e.truth_radius.push_back(random() % 5 == 0 ? -1 : double(random() % 60));
+    e.truth_charge.push_back(double(random() % 3) - 1), e.truth_primary.push_back(std::int64_t(random() % 3) - 1);
   }
   return e;
 }
@@ -170,9 +173,10 @@ inline bool all_are(std::map<std::string, double> const& expected, std::map<std:
 ///      7   3 hits, pt 2, η 0,   made at  0 mm: 2 hits in "track" 70 with 2 unknown hits: 2 known hits, no track; 1 hit in no track
 ///      8   5 hits, pt 2, η 3.9, made at 40 mm: 4 hits in track 80 with 1 hit of noise; 1 hit dropped by a stage, not in the event
 ///      9   2 hits, pt 5, η 0,   made at  0 mm: track 90 with 1 hit of noise; not reconstructable, too few hits for every style
-///     10   3 hits, pt 4, η 1,   made nobody knows where: in no track
+///     10   3 hits, pt 4, η 1,   made nobody knows where, its charge unknown: in no track
 ///     noise: track 99 of 3 hits of noise alone
 ///
+/// Odd particles have charge 1, even ones −1; what is made at 0 mm is primary, what is made further out is not.
 /// Tracks of at least 3 known hits: 10, 11, 20, 30, 50, 60, 80, 90, 99, which are 9. Each hit of a particle weighs 1, noise 0.
 inline StyledEvent event_by_hand() {
   StyledEvent e;
@@ -185,6 +189,7 @@ inline StyledEvent event_by_hand() {
   auto const particle = [&](std::int64_t id, std::int64_t hits, double pt, double eta, double radius) {
     e.truth_id.push_back(id), e.truth_hits.push_back(hits), e.truth_pt.push_back(pt), e.truth_eta.push_back(eta);
     e.truth_radius.push_back(radius), e.truth_weight.push_back(double(hits)), e.truth_reconstructable.push_back(hits >= 3);
+    e.truth_charge.push_back(radius < 0 ? 0 : id % 2 ? 1 : -1), e.truth_primary.push_back(radius < 0 ? -1 : radius == 0);
   };
   particle(1, 6, 2, 0.5, 0), particle(2, 4, 2, 1, 5), particle(3, 4, 3, -2, 20), particle(4, 4, 1.2, 3, 0), particle(5, 5, 2, 0, 0);
   particle(6, 3, 0.5, 0, 0), particle(7, 3, 2, 0, 0), particle(8, 5, 2, 3.9, 40), particle(9, 2, 5, 0, 0), particle(10, 3, 4, 1, -1);

@@ -33,6 +33,13 @@ struct ActsGeometryId {
   bool operator==(ActsGeometryId const&) const = default;
 };
 
+/// Whether a particle's barcode says that it was made in a collision: 1, or 0 where it came later; −1 where it names no collision. 12 bits
+/// primary vertex, 12 secondary vertex, 16 particle, 8 generation, 16 sub-particle; what is primary has none but the first and the third.
+constexpr std::int64_t acts_primary(std::uint64_t barcode) {
+  if (barcode >> 52 == 0) return -1;
+  return (barcode & 0x000f'ff00'00ff'ffff) == 0 ? 1 : 0;
+}
+
 /// The part of ACTS's Open Data Detector whose hits a pipeline sees.
 enum class ActsDetector { pixels, full };
 constexpr auto names_of(ActsDetector) { return std::array{"pixels", "full"}; }
@@ -42,14 +49,15 @@ constexpr auto names_of(ActsDetector) { return std::array{"pixels", "full"}; }
 ///     event000000000-measurements.csv[.gz]            measurement_id, geometry_id, local0, local1 [mm]
 ///     event000000000-measurement-simhit-map.csv[.gz]  measurement_id, hit_id
 ///     event000000000-hits.csv[.gz]                    particle_id, a row each simulated hit: hit_id counts them from 0
-///     event000000000-particles_initial.csv[.gz]       particle_id, px, py, pz [GeV], vx, vy [mm]; or -particles_simulated, -particles
+///     event000000000-particles_initial.csv[.gz]       particle_id, px, py, pz [GeV]; vx, vy [mm], q if they are there;
+///                                                     or -particles_simulated, -particles
 ///     event000000000-cells.csv[.gz]                   hit_id (a measurement), channel0, channel1, value; for `features = cells` alone
 ///     detectors.csv[.gz]                              see `DetectorModules`
 ///
 /// A hit is a measurement, `hit_id` its measurement_id. Its position is where the detector's module puts its local coordinates (both, in
 /// mm: Cartesian modules, strips of stereo pairs with their second coordinate); volume, layer and module are decoded from its geometry_id.
 /// Its particle is the one with most of its simulated hits, of equals the first in the map; a measurement without a simulated hit is noise.
-/// Columns are found by name, others are passed over. Hits outside the detector's volumes are left out.
+/// What is primary is read off a particle's barcode (see `acts_primary`). Columns are found by name, others are passed over. Hits outside the detector's volumes are left out.
 ///
 /// Holds no state: calls are independent and may come from several threads. Errors name file, line and column. 50 ms for 12,000
 /// measurements with their truth, most of it for unpacking.
@@ -89,12 +97,14 @@ struct ActsCsv {
     using enum CsvColumn::Type;
     auto const m = measurements(id);
     auto const particle = particles_of(m, id);
-    auto const particles =
-        read_csv(particles_file(id), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}, {"vx", real, true}, {"vy", real, true}});
+    auto const particles = read_csv(
+        particles_file(id), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}, {"vx", real, true}, {"vy", real, true}, {"q", real, true}});
     bool const has_vertex = particles.has("vx") && particles.has("vy");
-    auto const vertex = [&](char const* column) {
-      return has_vertex ? std::span<double const>(particles.reals(column)) : std::span<double const>();
+    auto const where_there = [&](char const* column, bool there) {
+      return there ? std::span<double const>(particles.reals(column)) : std::span<double const>();
     };
+    std::vector<std::int64_t> primary;
+    for (auto const barcode : particles.integers("particle_id")) primary.push_back(acts_primary(std::uint64_t(barcode)));
     auto names = m.names();
     names.particles = [&](std::size_t row) { return particles.where(row); };
     return with_features(
@@ -103,8 +113,10 @@ struct ActsCsv {
                                .px = particles.reals("px"),
                                .py = particles.reals("py"),
                                .pz = particles.reals("pz"),
-                               .vx = vertex("vx"),
-                               .vy = vertex("vy")},
+                               .vx = where_there("vx", has_vertex),
+                               .vy = where_there("vy", has_vertex),
+                               .q = where_there("q", particles.has("q")),
+                               .primary = primary},
                               options.reconstructable, names),
         id, m);
   }

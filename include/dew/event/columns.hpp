@@ -34,8 +34,10 @@ struct TruthColumns {
 /// The particles of an event. A particle of the truth that has no row here gets pt 0 and η 0, so that no cut on pt ever selects it.
 struct ParticleColumns {
   std::span<std::int64_t const> particle_id;
-  std::span<double const> px, py, pz;        ///< GeV, where it was made
-  std::span<double const> vx = {}, vy = {};  ///< mm, where that was; none: unknown
+  std::span<double const> px, py, pz;          ///< GeV, where it was made
+  std::span<double const> vx = {}, vy = {};    ///< mm, where that was; none: unknown
+  std::span<double const> q = {};              ///< e, its charge; none: unknown
+  std::span<std::int64_t const> primary = {};  ///< 1: made in a collision, 0: later, −1 unknown; none: unknown
 };
 
 namespace detail {
@@ -160,6 +162,8 @@ inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& 
   bool const has_vertex = !particles.vx.empty() || !particles.vy.empty();
   if (has_vertex) check_column(particles.particle_id.size(), particles.vx.size(), "particles", "vx");
   if (has_vertex) check_column(particles.particle_id.size(), particles.vy.size(), "particles", "vy");
+  if (!particles.q.empty()) check_column(particles.particle_id.size(), particles.q.size(), "particles", "q");
+  if (!particles.primary.empty()) check_column(particles.particle_id.size(), particles.primary.size(), "particles", "primary");
   IdIndex const given(particles.particle_id);
   check_no_duplicate(given, particles.particle_id, names.particles, "particle_id");
 
@@ -170,11 +174,12 @@ inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& 
   std::copy_if(hit_particle.begin(), hit_particle.end(), std::back_inserter(ids), [](auto id) { return id > 0; });
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  std::vector<float> pt, eta, radius;  // [P]
+  std::vector<float> pt, eta, radius, charge;  // [P]
+  std::vector<std::int64_t> primary;           // [P]
   for (auto const id : ids) {
     auto const row = given.row(id);
     if (row < 0) {
-      pt.push_back(0), eta.push_back(0), radius.push_back(-1);
+      pt.push_back(0), eta.push_back(0), radius.push_back(-1), charge.push_back(0), primary.push_back(-1);
       continue;
     }
     auto const at = std::size_t(row);
@@ -185,6 +190,11 @@ inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& 
     pt.push_back(float(transverse)), eta.push_back(float(pseudorapidity(transverse, particles.pz[at])));
     if (has_vertex) check_finite(particles.vx[at], names.particles, at, "vx"), check_finite(particles.vy[at], names.particles, at, "vy");
     radius.push_back(has_vertex ? float(std::hypot(particles.vx[at], particles.vy[at])) : -1);
+    if (!particles.q.empty()) check_finite(particles.q[at], names.particles, at, "q");
+    charge.push_back(particles.q.empty() ? 0 : float(particles.q[at]));
+    primary.push_back(particles.primary.empty() ? -1 : particles.primary[at]);
+    check(primary.back() >= -1 && primary.back() <= 1, ErrorKind::input, "{}: column 'primary': expected 1, 0 or -1 (unknown), got {}",
+          names.particles(at), primary.back());
   }
 
   IdIndex const index(ids);
@@ -210,7 +220,8 @@ inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& 
       .with(key::particle_id = to_tensor(hit_particle), key::pt = hit_pt, key::eta = hit_eta, key::reconstructable = hit_found,
             key::truth_id = to_tensor(ids), key::truth_pt = to_tensor(pt), key::truth_eta = to_tensor(eta),
             key::truth_hits = to_tensor(count), key::truth_reconstructable = truth_found, key::weight = to_tensor(hit_weight),
-            key::truth_weight = to_tensor(weight).to(at::kFloat), key::truth_radius = to_tensor(radius));
+            key::truth_weight = to_tensor(weight).to(at::kFloat), key::truth_radius = to_tensor(radius),
+            key::truth_charge = to_tensor(charge), key::truth_primary = to_tensor(primary));
 }
 }  // namespace detail
 
@@ -222,7 +233,7 @@ inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& 
 inline HitRecord make_hits(Geometry const& geometry, HitColumns const& hits) { return detail::make_hits(geometry, hits, {}); }
 
 /// The same with what is known: per hit the particle's id (−1 where the truth has no row), pt, η and weight; the particles (id > 0) that left
-/// a selected hit, sorted by id, with the number and the weight of their selected hits and the radius where they were made; which are
+/// a selected hit, sorted by id, with the number and the weight of their selected hits, the radius where they were made, charge and origin; which are
 /// reconstructable. Throws `Error` (input) also on truth for a hit that is not in the event, and on a hit or a particle that stands twice.
 /// O(N log N).
 inline DetailedRecord make_labelled(Geometry const& geometry, HitColumns const& hits, TruthColumns const& truth,

@@ -18,8 +18,8 @@
 namespace dew {
 
 /// Events from a folder of files `event000001000.safetensors`, as `write_safetensors_events` leaves them: the keys of a source's `labelled`
-/// (or, for events without truth, `hits`) under their names. What another program writes in that form is read as well. The weights and
-/// radii of the truth may be absent: then they are 0 and −1, unknown.
+/// (or, for events without truth, `hits`) under their names. What another program writes in that form is read as well. The details
+/// of the truth (weights, radii, charges, which particles are primary) may be absent: then they are unknown, 0 or −1.
 ///
 /// The hits are those that the pipeline saw when the file was written, features as they were then, and `all_hit_ids` lists no others. Every
 /// tensor is checked as everywhere where one enters a record. A file that is broken, or that holds other keys, is an `Error` (input) that
@@ -54,6 +54,7 @@ struct SafetensorsEvents {
         content.tensors[std::string(K::name)] = at::full_like(like->second, value);
     };
     fill(Weight{}, Pt{}, 0), fill(TruthWeight{}, TruthPt{}, 0), fill(TruthRadius{}, TruthPt{}, -1);
+    fill(TruthCharge{}, TruthPt{}, 0), fill(TruthPrimary{}, TruthId{}, -1);
     return detail::RecordLoader<DetailedRecord>::load(std::move(content), file(id).string());
   }
 

@@ -35,6 +35,9 @@ struct TruthWeight : Key<"truth_weight", Particles, Kind::real, Shape<>, "", "su
 struct TruthRadius
     : Key<"truth_radius", Particles, Kind::real, Shape<>, "mm", "distance from the beam line where it was made; -1 where unknown"> {
 };  // [P]
+struct TruthCharge : Key<"truth_charge", Particles, Kind::real, Shape<>, "e", "the particle's charge; 0 where unknown"> {};  // [P]
+struct TruthPrimary : Key<"truth_primary", Particles, Kind::integer, Shape<>, "",
+                          "1: made in a collision, 0: later, from another particle; -1 where unknown"> {};  // [P]
 
 // ---- graphs -----------------------------------------------------------------------------------------------------------------------
 struct EdgeIndex
@@ -89,6 +92,8 @@ inline constexpr Of<TruthReconstructable> truth_reconstructable;
 inline constexpr Of<Weight> weight;
 inline constexpr Of<TruthWeight> truth_weight;
 inline constexpr Of<TruthRadius> truth_radius;
+inline constexpr Of<TruthCharge> truth_charge;
+inline constexpr Of<TruthPrimary> truth_primary;
 inline constexpr Of<EdgeIndex> edge_index;
 inline constexpr Of<EdgeFeatures> edge_features;
 inline constexpr Of<EdgeTruth> edge_truth;
@@ -109,7 +114,7 @@ using HitKeys = Keys<HitId, Position, Layer, HitFeatures>;
 /// What it adds where the truth is known.
 using TruthKeys = Keys<ParticleId, Pt, Eta, Reconstructable, TruthId, TruthPt, TruthEta, TruthHits, TruthReconstructable>;
 /// What it may add besides: metrics that use these only may read them.
-using TruthDetailKeys = Keys<Weight, TruthWeight, TruthRadius>;
+using TruthDetailKeys = Keys<Weight, TruthWeight, TruthRadius, TruthCharge, TruthPrimary>;
 using HitRecord = RecordOf<HitKeys>;
 using LabelledRecord = RecordOf<UnionOf<HitKeys, TruthKeys>>;
 using DetailedRecord = RecordOf<UnionOf<HitKeys, TruthKeys, TruthDetailKeys>>;  ///< narrows to a `LabelledRecord`

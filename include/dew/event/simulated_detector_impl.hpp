@@ -40,7 +40,7 @@ class PixelSimulation {
 
  private:
   struct Particle {
-    std::int64_t id, charge, hits = 0;
+    std::int64_t id, charge, primary, hits = 0;
     double vx, vy, vz, px, py, pz;
   };
   struct Hit {
@@ -91,7 +91,8 @@ class PixelSimulation {
     double const pt =
         (options_.pt_min_gev + options_.pt_scale_gev) * std::pow(random_.uniform(), -1 / (options_.pt_power - 1)) - options_.pt_scale_gev;
     double phi = random_.uniform(-std::numbers::pi, std::numbers::pi), cot_theta = std::sinh(random_eta());
-    if (random_.happens(options_.secondary_fraction)) {
+    bool const secondary = random_.happens(options_.secondary_fraction);
+    if (secondary) {
       // flies off along a neutral parent's line until it decays, then goes its own way with a kick of some 0.2 GeV
       constexpr double nearest_mm = 0.1, kick_gev = 0.2;
       double const r = std::min(nearest_mm, options_.secondary_radius_max_mm) *
@@ -100,7 +101,7 @@ class PixelSimulation {
       phi += kick_gev / pt * random_.normal();
       cot_theta += kick_gev / pt * random_.normal() * std::sqrt(1 + cot_theta * cot_theta);
     }
-    Particle p{id, random_.happens(0.5) ? 1 : -1, 0, 0, 0, 0, 0, 0, 0};
+    Particle p{id, random_.happens(0.5) ? 1 : -1, secondary ? 0 : 1, 0, 0, 0, 0, 0, 0, 0};
     p.vx = rounded(vertex.x, 1e6), p.vy = rounded(vertex.y, 1e6), p.vz = rounded(vertex.z, 1e6);
     p.px = rounded(pt * std::cos(phi), 1e6), p.py = rounded(pt * std::sin(phi), 1e6), p.pz = rounded(pt * cot_theta, 1e6);
     return p;
@@ -273,7 +274,8 @@ class PixelSimulation {
     auto const of_particles = std::count_if(out.truth.particle.begin(), out.truth.particle.end(), [](auto id) { return id > 0; });
     for (auto const id : out.truth.particle) out.truth.weight.push_back(id > 0 ? 1. / double(of_particles) : 0.);
     for (auto const& p : particles_) {
-      out.particles.id.push_back(p.id), out.particles.charge.push_back(p.charge), out.particles.hits.push_back(p.hits);
+      out.particles.id.push_back(p.id), out.particles.charge.push_back(double(p.charge)), out.particles.hits.push_back(p.hits);
+      out.particles.primary.push_back(p.primary);
       out.particles.vx.push_back(p.vx), out.particles.vy.push_back(p.vy), out.particles.vz.push_back(p.vz);
       out.particles.px.push_back(p.px), out.particles.py.push_back(p.py), out.particles.pz.push_back(p.pz);
     }

@@ -24,7 +24,9 @@ struct SimulatedEvent {
     std::vector<double> weight;               ///< in the TrackML score: equal for all hits of particles, 1 together; noise: 0
   } truth;                                    ///< row by row with the hits
   struct ParticleTable {
-    std::vector<std::int64_t> id, charge, hits;
+    std::vector<std::int64_t> id, hits;
+    std::vector<double> charge;                  ///< e
+    std::vector<std::int64_t> primary;           ///< 1: made in a collision, 0: in a decay further out
     std::vector<double> vx, vy, vz, px, py, pz;  ///< mm and GeV, where it was made
   } particles;
 
@@ -33,8 +35,14 @@ struct SimulatedEvent {
   }
   TruthColumns truth_columns() const { return {.hit_id = hits.id, .particle_id = truth.particle, .weight = truth.weight}; }
   ParticleColumns particle_columns() const {
-    return {
-        .particle_id = particles.id, .px = particles.px, .py = particles.py, .pz = particles.pz, .vx = particles.vx, .vy = particles.vy};
+    return {.particle_id = particles.id,
+            .px = particles.px,
+            .py = particles.py,
+            .pz = particles.pz,
+            .vx = particles.vx,
+            .vy = particles.vy,
+            .q = particles.charge,
+            .primary = particles.primary};
   }
 };
 
@@ -51,10 +59,10 @@ inline void write_trackml_files(std::filesystem::path const& folder, std::int64_
     for (std::size_t i = 0; i < rows; ++i) row(out, i);
     write_file_atomically(folder / fmt::format("event{:09}-{}.csv", event, kind), text);
   };
-  write("particles", "particle_id,particle_type,vx,vy,vz,px,py,pz,q,nhits\n", e.particles.id.size(),
+  write("particles", "particle_id,particle_type,vx,vy,vz,px,py,pz,q,nhits,primary\n", e.particles.id.size(),
         [&p = e.particles](auto out, std::size_t i) {
-          fmt::format_to(out, "{},{},{},{},{},{},{},{},{},{}\n", p.id[i], 211 * p.charge[i], p.vx[i], p.vy[i], p.vz[i], p.px[i], p.py[i],
-                         p.pz[i], p.charge[i], p.hits[i]);
+          fmt::format_to(out, "{},{},{},{},{},{},{},{},{},{},{}\n", p.id[i], 211 * p.charge[i], p.vx[i], p.vy[i], p.vz[i], p.px[i], p.py[i],
+                         p.pz[i], p.charge[i], p.hits[i], p.primary[i]);
         });
   write("truth", "hit_id,particle_id,tx,ty,tz,tpx,tpy,tpz,weight\n", e.hits.id.size(), [&, &t = e.truth](auto out, std::size_t i) {
     fmt::format_to(out, "{},{},{},{},{},{},{},{},{}\n", e.hits.id[i], t.particle[i], t.x[i], t.y[i], t.z[i], t.px[i], t.py[i], t.pz[i],

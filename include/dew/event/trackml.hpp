@@ -26,7 +26,7 @@ constexpr auto names_of(TrackMlDetector) { return std::array{"pixels", "full"}; 
 ///
 ///     event000001000-hits.csv[.gz]        hit_id, x, y, z [mm], volume_id, layer_id
 ///     event000001000-truth.csv[.gz]       hit_id, particle_id, weight if it is there; or -truth_partial.csv[.gz]
-///     event000001000-particles.csv[.gz]   particle_id, px, py, pz [GeV], vx, vy [mm] if they are there
+///     event000001000-particles.csv[.gz]   particle_id, px, py, pz [GeV]; vx, vy [mm], q, primary (1 or 0) if they are there
 ///     event000001000-cells.csv[.gz]       hit_id, ch0, ch1, value; for `features = cells` alone, with the hits' module_id and `detectors`
 ///
 /// Columns are found by name, others are passed over. Only the hits file is needed for `hits`. Of a file that is there
@@ -71,8 +71,14 @@ struct TrackMl {
     using enum CsvColumn::Type;
     auto const hits = hits_table(id);
     auto const truth = read_csv(truth_file(id), {{"hit_id", integer}, {"particle_id", integer}, {"weight", real, true}});
-    auto const particles =
-        read_csv(file(id, {"particles"}), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}, {"vx", real, true}, {"vy", real, true}});
+    auto const particles = read_csv(file(id, {"particles"}), {{"particle_id", integer},
+                                                              {"px"},
+                                                              {"py"},
+                                                              {"pz"},
+                                                              {"vx", real, true},
+                                                              {"vy", real, true},
+                                                              {"q", real, true},
+                                                              {"primary", integer, true}});
     bool const has_vertex = particles.has("vx") && particles.has("vy");
     auto const where_there = [](CsvTable const& table, char const* column, bool there) {
       return there ? std::span<double const>(table.reals(column)) : std::span<double const>();
@@ -87,7 +93,10 @@ struct TrackMl {
                                .py = particles.reals("py"),
                                .pz = particles.reals("pz"),
                                .vx = where_there(particles, "vx", has_vertex),
-                               .vy = where_there(particles, "vy", has_vertex)},
+                               .vy = where_there(particles, "vy", has_vertex),
+                               .q = where_there(particles, "q", particles.has("q")),
+                               .primary = particles.has("primary") ? std::span<std::int64_t const>(particles.integers("primary"))
+                                                                   : std::span<std::int64_t const>()},
                               options.reconstructable, {.hits = rows_of(hits), .truth = rows_of(truth), .particles = rows_of(particles)});
     return with_features(event, id, hits);
   }

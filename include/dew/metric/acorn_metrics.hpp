@@ -14,12 +14,17 @@
 
 namespace dew {
 
+/// The charges of particles that count.
+enum class CountedCharge { any, charged, positive, negative };
+constexpr auto names_of(CountedCharge) { return std::array{"any", "charged", "positive", "negative"}; }
+
 /// Efficiency, fake rate and duplicates in acorn's three matchings (the framework of arXiv:2103.06995 and its successors).
 ///
 /// Over pairs (track, particle) that share hits, noise left out, with p = shared / track hits, ε = shared / particle hits and F =
 /// matching_fraction + 1e-6: *atlas* the track is matched and the particle found if p ≥ F; *one_way* matched if p ≥ F, found if ε ≥ F;
 /// *two_way* both if p ≥ F and ε ≥ F. Tracks have at least `track_hits_min` hits. *Fiducial* particles: pt ≥ pt_min_gev, |η| ≤ eta_max, at
-/// least `particle_hits_min` hits, made within radius_max_mm of the beam line.
+/// least `particle_hits_min` hits, and by options made within radius_max_mm of the beam line, of some charge, primary. Where the truth does not say
+/// so of a particle, it does not pass such an option; where it says so of none, that is an `Error` (usage).
 ///
 /// Figures for each matching: `atlas.efficiency` = distinct fiducial particles found / fiducial particles; `atlas.fake` = 1 − tracks matched
 /// to any particle / tracks; `atlas.duplicates` = (found fiducial pairs − distinct found) / distinct found; `atlas.found` = distinct found.
@@ -39,6 +44,8 @@ struct AcornMetrics {
     std::vector<double> eta_bins = {0, 1, 2, 3, 4};
     std::vector<std::int64_t> hits_bins = {3, 4, 5, 7, 10, 20};
     std::vector<double> radius_bins_mm = {0, 1, 10, 30, 70, 150};
+    CountedCharge charge = CountedCharge::any;
+    bool primary = false;
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(pt_min_gev, "GeV", "smallest pt of particles that count"),
                               DEW_OPTION(eta_max, "", "largest |eta| of particles that count"),
@@ -49,7 +56,9 @@ struct AcornMetrics {
                               DEW_OPTION(pt_bins_gev, "GeV", "edges of bins in pt; none: no bins"),
                               DEW_OPTION(eta_bins, "", "edges of bins in |eta|; none: no bins"),
                               DEW_OPTION(hits_bins, "", "edges of bins in the particle's number of hits; none: no bins"),
-                              DEW_OPTION(radius_bins_mm, "mm", "edges of bins in the production radius; none: no bins"));
+                              DEW_OPTION(radius_bins_mm, "mm", "edges of bins in the production radius; none: no bins"),
+                              DEW_OPTION(charge, "", "charge of particles that count"),
+                              DEW_OPTION(primary, "", "only particles made in a collision count"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -57,13 +66,14 @@ struct AcornMetrics {
 
   static constexpr std::string_view name = "acorn";
   using Reads = TrackOverlaps::Reads;
-  using MayRead = Keys<TruthRadius>;
+  using MayRead = Keys<TruthRadius, TruthCharge, TruthPrimary>;
 
   static constexpr std::array matchings{"atlas", "one_way", "two_way"};
 
   Figures operator()(RecordOf<Reads, MayRead> const& event) const {
-    check(options.radius_max_mm <= 0 || event.find(key::truth_radius), ErrorKind::usage,
-          "acorn.radius_max_mm needs the key {}, which the event source does not give", TruthRadius::name);
+    need<TruthRadius>(event, options.radius_max_mm > 0, "radius_max_mm", -1);
+    need<TruthCharge>(event, options.charge != CountedCharge::any, "charge", 0);
+    need<TruthPrimary>(event, options.primary, "primary", -1);
     TrackOverlaps const overlaps(event);
     auto const matched = match(overlaps);
     Figures figures;
@@ -94,6 +104,24 @@ struct AcornMetrics {
   bool operator==(AcornMetrics const&) const = default;
 
  private:
+  /// Throws where an option asks for what is known of no particle.
+  template <class K> static void need(RecordOf<Reads, MayRead> const& event, bool asked, char const* option, double unknown) {
+    if (!asked) return;
+    auto const* values = event.find(Of<K>{});
+    check(values, ErrorKind::usage, "acorn.{} needs the key {}, which the event source does not give", option, K::name);
+    check(values->numel() == 0 || (*values != unknown).any().template item<bool>(), ErrorKind::usage,
+          "acorn.{} needs the key {}, which the event's truth gives for no particle", option, K::name);
+  }
+
+  bool has_counted_charge(double q) const {
+    switch (options.charge) {
+      case CountedCharge::charged: return q != 0;
+      case CountedCharge::positive: return q > 0;
+      case CountedCharge::negative: return q < 0;
+      default: return true;
+    }
+  }
+
   struct Matched {
     std::int64_t tracks = 0;
     std::array<std::int64_t, 3> tracks_matched{};
@@ -124,7 +152,8 @@ struct AcornMetrics {
     return overlaps.in(p, bin) && p.hits >= options.particle_hits_min &&
            (bin.of == ParticleBin::Of::pt || p.pt_gev >= overlaps.cut(options.pt_min_gev)) &&
            (bin.of == ParticleBin::Of::eta || std::abs(p.eta) <= overlaps.cut(options.eta_max)) &&
-           (options.radius_max_mm <= 0 || (p.radius_mm >= 0 && p.radius_mm <= overlaps.cut(options.radius_max_mm)));
+           (options.radius_max_mm <= 0 || (p.radius_mm >= 0 && p.radius_mm <= overlaps.cut(options.radius_max_mm))) &&
+           has_counted_charge(p.charge) && (!options.primary || p.primary == 1);
   }
 };
 static_assert(Metric<AcornMetrics>);

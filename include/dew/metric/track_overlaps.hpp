@@ -19,9 +19,11 @@ namespace dew {
 /// A particle of the truth.
 struct TrueParticle {
   double pt_gev, eta;
-  std::int64_t hits;  ///< all that it left in the selected volumes, those that a stage dropped too
-  double radius_mm;   ///< −1 where unknown
-  double weight;      ///< of all its hits; 0 where unknown
+  std::int64_t hits;     ///< all that it left in the selected volumes, those that a stage dropped too
+  double radius_mm;      ///< −1 where unknown
+  double weight;         ///< of all its hits; 0 where unknown
+  double charge;         ///< e; 0 where unknown
+  std::int64_t primary;  ///< 1: made in a collision, 0: later; −1 where unknown
 };
 
 /// The tracks of one event and the hits that they share with particles (id > 0).
@@ -32,7 +34,7 @@ struct TrueParticle {
 class TrackOverlaps {
  public:
   using Reads = Keys<Label, ParticleId, TruthId, TruthPt, TruthEta, TruthHits>;
-  using MayRead = Keys<Weight, TruthWeight, TruthRadius>;
+  using MayRead = Keys<Weight, TruthWeight, TruthRadius, TruthCharge, TruthPrimary>;
 
   struct Overlap {
     std::int64_t particle;  ///< its row
@@ -50,9 +52,14 @@ class TrackOverlaps {
     auto const hits = values_of<std::int64_t>(event[key::truth_hits]);
     auto const* radius = event.find(key::truth_radius);
     auto const* weight = event.find(key::truth_weight);
+    auto const* charge = event.find(key::truth_charge);
+    auto const* primary = event.find(key::truth_primary);
     auto const radii = radius ? values_of<double>(*radius) : std::vector<double>(pt.size(), -1);
     auto const weights = weight ? values_of<double>(*weight) : std::vector<double>(pt.size(), 0);
-    for (std::size_t p = 0; p < pt.size(); ++p) particles_.push_back({pt[p], eta[p], hits[p], radii[p], weights[p]});
+    auto const charges = charge ? values_of<double>(*charge) : std::vector<double>(pt.size(), 0);
+    auto const primaries = primary ? values_of<std::int64_t>(*primary) : std::vector<std::int64_t>(pt.size(), -1);
+    for (std::size_t p = 0; p < pt.size(); ++p)
+      particles_.push_back({pt[p], eta[p], hits[p], radii[p], weights[p], charges[p], primaries[p]});
     auto const* of_hits = event.find(key::weight);
     auto const label = values_of<std::int64_t>(event[key::label]), id = values_of<std::int64_t>(event[key::particle_id]);
     find_tracks(label, id, values_of<std::int64_t>(event[key::truth_id]),

@@ -129,8 +129,6 @@ def options_of(tensors, arguments):
     """Options of every stage. Widths and depths are read from the weights, all else from the constructor's arguments."""
     ec = nested(arguments, "ec") or {"alpha": arguments.get("alpha_ec", 0.5)}
     hc_in = nested(arguments, "hc_in") or {"alpha": arguments.get("alpha_hc", arguments.get("alpha", 0.5))}
-    if arguments.get("mask_orphan_nodes"):
-        raise Unusable("mask_orphan_nodes: hits without an edge are dropped there, and find_tracks has no stage that does so")
     shape = lambda name: tensors[name].shape
     node, edge = shape("edge_classifier.node_encoder.layers.2.weight")[0], shape("edge_classifier.edge_encoder.layers.2.weight")[0]
     layers = layers_of(tensors, "edge_classifier")
@@ -151,6 +149,8 @@ def options_of(tensors, arguments):
         "edge_classifier.head_nodes": nodes,
         "edge_classifier.embeddings": bool(arguments.get("use_ec_embeddings_for_hc", False)),
         "score_cut.threshold": 0.0,
+        "orphan_mask.enabled": bool(arguments.get("mask_orphan_nodes", False)),
+        "orphan_mask.score_min": float(arguments.get("ec_threshold", 0.5)),
     }
     two = "condenser.node_encoder.pixel.encoder.weight" in tensors
     encoder = "condenser.node_encoder." + ("pixel." if two else "")
@@ -189,12 +189,12 @@ def text(value):
 
 def metadata(options, node, edge):
     """What dew wants to know beside the weights; see the documentation of Trained::save."""
-    stages = ["periodic_features", "geometric_graph", "scaled_edges", "edge_classifier", "score_cut", "condenser", "dbscan"]
+    stages = ["periodic_features", "geometric_graph", "scaled_edges", "edge_classifier", "score_cut", "orphan_mask", "condenser", "dbscan"]
     hits = {"hit_id": 1, "position": 3, "layer": 1, "hit_features": STANDARD_FEATURES}
     graph = hits | {"edge_index": 2, "edge_features": 4}
     embeds = options["edge_classifier.embeddings"]
     scored = graph | {"edge_score": 1, "node_embedding": node if embeds else 0, "edge_embedding": edge if embeds else 0}
-    widths = dict(zip(stages, [hits, hits, graph, graph, scored, scored, scored | {"latent": options["condenser.latent"], "beta": 1}]))
+    widths = dict(zip(stages, [hits, hits, graph, graph, scored, scored, scored, scored | {"latent": options["condenser.latent"], "beta": 1}]))
     options = {path: text(value) for path, value in options.items()} | {"scaled_edges.scale": "1,1,1,1"}
     return {
         "dew.schema": "1",

@@ -20,6 +20,11 @@ TEST_CASE("hits without edges are dropped, by score where there is one") {
   CHECK(at::equal(OrphanMask{{.score_min = 0.4}}(event), mask({1, 1, 0, 1, 0})));   // no scores: all edges
 }
 
+TEST_CASE("switched off, every hit stays") {
+  auto const event = Record{key::position = at::zeros({3, 3}), key::edge_index = at::tensor({0, 1}, at::kLong).reshape({2, 1})};
+  CHECK(at::equal(OrphanMask{{.enabled = false}}(event), mask({1, 1, 1})));
+}
+
 TEST_CASE("no edge, no hit that stays - no hit, no mask") {
   auto const none = at::empty({2, 0}, at::kLong);
   CHECK(at::equal(OrphanMask{}(Record{key::position = at::zeros({2, 3}), key::edge_index = none}), mask({0, 0})));

@@ -90,8 +90,9 @@ class Classifier(nn.Module):
 
 
 class Condensation(nn.Module):
-    def __init__(self, node, edge, hidden, layers, latent, threshold, feed, alpha):
+    def __init__(self, node, edge, hidden, layers, latent, threshold, feed, alpha, mask_orphan_nodes=False):
         super().__init__()
+        self.mask_orphan_nodes = mask_orphan_nodes
         self.ec = Classifier(node, edge, hidden, layers)
         self.threshold, self.feed = threshold, feed
         self.hc_node_encoder = Encoder(6 + (node if feed else 0), hidden, node)
@@ -104,9 +105,12 @@ class Condensation(nn.Module):
         w, node, edge = self.ec(x, edges, e)
         kept = w > self.threshold
         xs, es = (torch.cat([x, node], 1), torch.cat([e, edge, w.unsqueeze(1)], 1)) if self.feed else (x, e)
-        h, _ = self.hc_in(torch.relu(self.hc_node_encoder(xs)), edges[:, kept], torch.relu(self.hc_edge_encoder(es[kept])))
+        edges, es, hits = edges[:, kept], es[kept], torch.arange(len(x))
+        if self.mask_orphan_nodes:  # the hits of the edges that are left, renumbered
+            hits, edges = edges.unique(return_inverse=True)
+        h, _ = self.hc_in(torch.relu(self.hc_node_encoder(xs[hits])), edges, torch.relu(self.hc_edge_encoder(es)))
         beta = 1e-6 + (1 - 2e-6) * torch.sigmoid(self.p_beta(h)).squeeze(1)
-        return {"edge_score": w, "latent": self._latent_normalization * self.p_cluster(h), "beta": beta}
+        return {"edge_score": w, "latent": self._latent_normalization * self.p_cluster(h), "beta": beta, "original_row": hits}
 
 
 # ---- the tests --------------------------------------------------------------------------------------------------------------------------------------
@@ -122,11 +126,11 @@ def simulated(find_tracks, scratch, select="1-2"):
     return events
 
 
-def convert(find_tracks, scratch, events, name, feed, wrap, threshold):
+def convert(find_tracks, scratch, events, name, feed, wrap, threshold, mask=False):
     """A model, its checkpoint as a run, and an event exported with it."""
     torch.manual_seed(3)
-    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=threshold, feed=feed, alpha=0.3)
-    arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": threshold}
+    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=threshold, feed=feed, alpha=0.3, mask_orphan_nodes=mask)
+    arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": threshold, "mask_orphan_nodes": mask}
     arguments |= {"alpha_hc": 0.3} if feed else {"hc_in": {"class_path": "x.ResIN", "init_args": {"alpha": 0.3}}}
     checkpoint, folder, out = (os.path.join(scratch, f"{name}{ending}") for ending in (".ckpt", "", "_exported"))
     for old in (folder, out):
@@ -158,10 +162,41 @@ def converted(find_tracks, scratch, events, name, feed, wrap):
     return checkpoint
 
 
+def without_orphans(find_tracks, scratch, events, feed):
+    """mask_orphan_nodes: hits without an edge above the cut are dropped in front of the condenser, and are in no track."""
+    name = f"masked_{feed}"
+    _, _, _, exported = convert(find_tracks, scratch, events, name, feed, "model.", 0.5)
+    threshold = round(read_safetensors(exported)[0]["edge_score"].quantile(0.9).item(), 4)  # a cut that makes orphans
+    model, _, folder, exported = convert(find_tracks, scratch, events, name, feed, "model.", threshold, mask=True)
+    masked, whole = read_safetensors(exported)[0], os.path.join(scratch, "whole")
+    shutil.rmtree(whole, ignore_errors=True)
+    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "1", "--out", whole, "--quiet", "--orphan_mask.enabled", "false")
+    event, _ = read_safetensors(os.path.join(whole, "event000000001.safetensors"))
+    with torch.no_grad():
+        expected = model(event["hit_features"], event["edge_index"], event["edge_features"])
+    hits = expected["original_row"]
+    assert 0.2 < len(hits) / len(event["hit_id"]) < 0.8, f"the mask keeps {len(hits)} of {len(event['hit_id'])} hits, which tests nothing"
+    assert torch.equal(masked["hit_id"], event["hit_id"][hits]) and torch.equal(masked["original_row"], hits)
+    for key in ("latent", "beta"):
+        difference = ((expected[key] - masked[key]).abs().max() / masked[key].abs().max()).item()
+        print(f"{name}: {key} {tuple(masked[key].shape)}: largest difference {difference:.1e} of the largest value")
+        assert difference < 1e-4, key
+    tracks = os.path.join(scratch, "tracks")
+    shutil.rmtree(tracks, ignore_errors=True)
+    run(find_tracks, "run", "--run", folder, "--events", events, "--select", "1", "--out", tracks, "--quiet")
+    rows = open(os.path.join(tracks, "event000000001-tracks.csv")).read().split()[1:]
+    track = {int(hit): int(label) for hit, label in (row.split(",") for row in rows)}
+    dropped = set(event["hit_id"].tolist()) - set(masked["hit_id"].tolist())
+    assert len(track) == len(event["hit_id"]) and all(track[hit] == -1 for hit in dropped)
+    assert [track[hit] for hit in masked["hit_id"].tolist()] == masked["label"].tolist()
+
+
 def from_lightning(find_tracks, scratch):
     events = simulated(find_tracks, scratch)
     converted(find_tracks, scratch, events, "plain", False, "model.")
     checkpoint = converted(find_tracks, scratch, events, "fed_and_compiled", True, "model._orig_mod._gtcn.")
+    for feed in (False, True):
+        without_orphans(find_tracks, scratch, events, feed)
     script = os.path.join(EXAMPLES, "from_lightning.py")
     # what does not fit is a sentence, and nothing is written
     content = torch.load(checkpoint)
@@ -171,11 +206,7 @@ def from_lightning(find_tracks, scratch):
     assert "belong to no part of dew: p_track_param.weight" in run(sys.executable, script, other, "--out", folder, status=1)
     open(other, "w").write("no checkpoint")
     assert "cannot be read" in run(sys.executable, script, other, "--out", folder, status=1)
-    content = torch.load(checkpoint)
-    content["hyper_parameters"]["model"]["init_args"]["mask_orphan_nodes"] = True
-    torch.save(content, other)
-    assert "mask_orphan_nodes" in run(sys.executable, script, other, "--out", folder, status=1)
-    torch.save({"state_dict": content["state_dict"]}, other)
+    torch.save({"state_dict": torch.load(checkpoint)["state_dict"]}, other)
     assert "says nothing of the model's arguments" in run(sys.executable, script, other, "--out", folder, status=1)
     assert not os.path.exists(folder)
     # a weight of another shape is refused by find_tracks, by name

@@ -157,6 +157,7 @@ class Record {
     }
     Record out = *this;
     auto const kept = mask.nonzero().squeeze(1);
+    if (kept.size(0) == mask.size(0)) return out;
     auto const number =
         at::where(mask, mask.cumsum(0) - 1, at::scalar_tensor(-1, mask.options().dtype(at::kLong)));  // [rows] new row or -1
     ((std::same_as<typename detail::Slot<S>::key::Domain, Domain> ? out.template keep_rows<typename detail::Slot<S>::key>(kept) : void()),

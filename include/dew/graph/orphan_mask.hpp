@@ -14,8 +14,10 @@ namespace dew {
 struct OrphanMask {
   struct Options {
     double score_min = 0;
+    bool enabled = true;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(score_min, "", "edges count if their score is above it; without scores all edges count"));
+      return hana::make_tuple(DEW_OPTION(score_min, "", "edges count if their score is above it; without scores all edges count"),
+                              DEW_OPTION(enabled, "", "false keeps every hit"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -28,8 +30,9 @@ struct OrphanMask {
 
   Tensor operator()(RecordOf<Reads, MayRead> const& event) const {  // [N]
     auto ends = event[key::edge_index];
-    if (auto const* score = event.find(key::edge_score)) ends = ends.index_select(1, (*score > options.score_min).nonzero().squeeze(1));
     auto const n = event[key::position].size(0);
+    if (!options.enabled) return at::ones({n}, ends.options().dtype(at::kBool));
+    if (auto const* score = event.find(key::edge_score)) ends = ends.index_select(1, (*score > options.score_min).nonzero().squeeze(1));
     return at::zeros({n}, ends.options().dtype(at::kBool)).index_fill(0, ends.reshape(-1), true);
   }
 

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
 
   return App{"find_tracks", pipeline}
       .about("find_tracks: from hits to tracks with a graph network and object condensation")
-      .events(TrackMl{})
+      .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
       .train(
           fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.4}),
           fit<Condenser>(5 * Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}), {.epochs = 20, .share = 0.6}),

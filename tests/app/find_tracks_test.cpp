@@ -6,6 +6,8 @@
 
 #include "dew/app/app.hpp"
 #include "dew/cluster/connected_components.hpp"
+#include "dew/event/acts.hpp"
+#include "dew/event/safetensors_events.hpp"
 #include "dew/graph/geometric_graph.hpp"
 #include "dew/loss/edge_losses.hpp"
 #include "dew/metric/edge_metrics.hpp"
@@ -36,7 +38,7 @@ Result program(std::vector<std::string> arguments) {
   for (auto const& a : arguments) argv.push_back(a.c_str());
   int const status =
       App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-          .events(TrackMl{})
+          .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
           .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}),
                  scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
           .evaluate(EdgeMetrics{}, TrackingMetrics{})
@@ -104,6 +106,43 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(program(other).status == 2);
   with(other, {"--force"});
   CHECK(program(other).status == 0);
+}
+
+TEST_CASE("events come from the source that --source names") {
+  TempDir const folder;
+  auto const records = (folder / "records").string(), run = (folder / "run").string();
+  write_safetensors_events(records, TrackMl{{.events = events()}}, std::vector<std::int64_t>{1, 2, 3});
+  REQUIRE(program(train_arguments(run)).status == 0);
+  auto const score = [&](std::vector<std::string> const& more) {
+    auto const file = folder / "score.json";
+    std::vector<std::string> arguments{"evaluate", "--run", run, "--select", "3", "--json", file.string(), "--quiet", "--threads", "1"};
+    with(arguments, more);
+    auto const result = program(arguments);
+    CHECK_MESSAGE(result.status == 0, result.err);
+    return nlohmann::json::parse(read_file(file));
+  };
+  CHECK(score({"--source", "safetensors", "--events", records}) == score({}));
+  CHECK(score({"--events", records, "--source", "safetensors"}) == score({"--source", "trackml"}));  // in any order
+  // trained on records: the run knows
+  auto const other = (folder / "other").string();
+  auto arguments = train_arguments(other);
+  arguments[2] = records;
+  with(arguments, {"--source", "safetensors"});
+  REQUIRE(program(arguments).status == 0);
+  CHECK(read_file(folder / "other/config.toml").find("\nsource = \"safetensors\"\n") != std::string::npos);
+  CHECK(nlohmann::json::parse(read_file(folder / "other/metrics.json")) == nlohmann::json::parse(read_file(folder / "run/metrics.json")));
+  CHECK(program({"evaluate", "--run", other, "--select", "3", "--quiet"}).status == 0);
+
+  CHECK(program({"options"}).out.find("trackml|acts|safetensors") != std::string::npos);
+  auto const err = [&](std::vector<std::string> const& a) {
+    auto const result = program(a);
+    CHECK(result.status != 0);
+    return result.err;
+  };
+  CHECK(err({"train", "--out", "x", "--source", "root"}) == "source: expected one of trackml, acts, safetensors, got 'root'\n");
+  CHECK(err({"train", "--out", "x", "--source", "acts"}).find("where are the events? say --events DIR") != std::string::npos);
+  CHECK(err({"train", "--out", "x", "--source", "acts", "--events", records})
+            .find("the source acts finds no events; the sources are trackml, acts, safetensors") != std::string::npos);
 }
 
 TEST_CASE("evaluate --metrics all scores in every style in one table - export writes what the stages write") {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 
+#include "dew/app/any_source.hpp"
 #include "dew/app/config_file.hpp"
 #include "dew/core/memory.hpp"
 #include "dew/core/values.hpp"
@@ -82,10 +83,12 @@ class App {
     about_ = std::move(text);
     return std::move(*this);
   }
-  /// Where events come from.
-  template <EventSource S> auto events(S source) && {
-    return App<P, S, Plan, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source), std::move(plan_),
-                                    std::move(metrics_), std::move(more_));
+  /// Where events come from; of several sources the option `source` chooses one (see `AnySource`).
+  template <EventSource S, EventSource... Others> auto events(S source, Others... others) && {
+    if constexpr (sizeof...(Others) > 0) return std::move(*this).events(AnySource(std::move(source), std::move(others)...));
+    else
+      return App<P, S, Plan, Metrics>(std::move(name_), std::move(about_), std::move(pipeline_), std::move(source), std::move(plan_),
+                                      std::move(metrics_), std::move(more_));
   }
   /// The parts of the training, in order.
   template <class... Part> auto train(Part... parts) && {
@@ -165,9 +168,11 @@ class App {
       option_flag(c, flags, options_.at("threads"));
     };
     auto const events_flag = [&](CLI::App* c) {
-      if (auto const* entry = options_.find(events_path()); entry && entry->type == "text")
-        c->add_option_function<std::string>(
-            "--events", [&](std::string const& folder) { flags.set.emplace_back(events_path(), std::vector{folder}); }, "folder of events");
+      auto const paths = events_paths();
+      auto const set = [&flags, paths](std::string const& folder) {
+        for (auto const& path : paths) flags.set.emplace_back(path, std::vector{folder});
+      };
+      if (!paths.empty()) c->add_option_function<std::string>("--events", set, "folder of events");
     };
     common(train);
     events_flag(train);
@@ -184,7 +189,7 @@ class App {
       c->add_option("--run", flags.run, "run folder")->required();
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
       for (auto const& e : options_.entries())
-        if (e.path.find('.') != std::string::npos && e.path.find(".fit.") == std::string::npos &&
+        if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
             e.path.find(".loss.") == std::string::npos)
           option_flag(c, flags, e);
     }
@@ -455,7 +460,23 @@ class App {
           file.string());
   }
   AppOptions& options_struct() { return app_options_; }
-  std::string events_path() const { return std::string(Source::name) + ".events"; }
+  /// The options that name a folder of events.
+  std::vector<std::string> events_paths() {
+    std::vector<std::string> out;
+    OptionSet source;
+    add_options(source, std::string(Source::name), source_);
+    for (auto const& e : source.entries())
+      if (e.path.ends_with(".events") && e.type == "text") out.push_back(e.path);
+    return out;
+  }
+  template <class S> static bool lacks_a_folder(S const& source) {
+    if constexpr (requires { source.alternatives; }) return source.visit([](auto const& s) { return lacks_a_folder(s); });
+    else if constexpr (requires {
+                         { source.options.events } -> std::convertible_to<std::string>;
+                       })
+      return source.options.events.empty();
+    else return false;
+  }
   at::Device device() {
     auto const& name = options_struct().device;
     check(name == "cpu" || name == "cuda", ErrorKind::usage, "device: expected cpu or cuda, got '{}'", name);
@@ -487,10 +508,7 @@ class App {
     o.train = ranges_text(train);
   }
   std::vector<std::int64_t> all_ids() const {
-    if constexpr (requires { source_.options.events; }) {
-      if constexpr (std::convertible_to<decltype(source_.options.events), std::string>)
-        check(!source_.options.events.empty(), ErrorKind::usage, "where are the events? say --events DIR");
-    }
+    check(!lacks_a_folder(source_), ErrorKind::usage, "where are the events? say --events DIR");
     auto ids = source_.ids();
     check(!ids.empty(), ErrorKind::input, "the source has no events");
     return ids;
@@ -538,8 +556,9 @@ class App {
     }
     OptionSet source;
     add_options(source, std::string(Source::name), source_);
+    auto const folders = events_paths();
     for (auto const& e : source.entries())
-      if (e.path != events_path()) text += e.path + "=" + e.get();
+      if (std::find(folders.begin(), folders.end(), e.path) == folders.end()) text += e.path + "=" + e.get();
     return nlohmann::ordered_json{{"program", name_}, {"version", std::string(version)}, {"model_and_options", hash_name(text)}}.dump() +
            "\n";
   }

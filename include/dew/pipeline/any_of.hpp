@@ -25,6 +25,29 @@ template <class A> struct IntersectionAll<A> { using type = A; };
 template <class A, class B, class... Rest> struct IntersectionAll<A, B, Rest...> {
   using type = typename IntersectionAll<IntersectionOf<A, B>, Rest...>::type;
 };
+
+/// f(the element number `n` of a tuple).
+template <std::size_t i = 0, class... T, class F> auto visit_nth(std::tuple<T...> const& tuple, std::size_t n, F& f) {
+  if constexpr (i + 1 == sizeof...(T)) return f(std::get<i>(tuple));
+  else return n == i ? f(std::get<i>(tuple)) : visit_nth<i + 1>(tuple, n, f);
+}
+
+/// The option that chooses one of `names`.
+template <std::size_t n>
+OptionEntry choice_option(std::string const& path, char const* help, std::array<std::string_view, n> const& names, std::size_t& choice) {
+  return {path,
+          "",
+          help,
+          fmt::format("{}", fmt::join(names, "|")),
+          to_text(names[choice]),
+          [&names, &choice] { return to_text(names[choice]); },
+          [&names, &choice, path](std::vector<std::string> const& words) {
+            auto const at = words.size() == 1 ? std::find(names.begin(), names.end(), words[0]) : names.end();
+            check(at != names.end(), ErrorKind::usage, "{}: expected one of {}, got '{}'", path, fmt::join(names, ", "),
+                  fmt::join(words, ","));
+            choice = std::size_t(at - names.begin());
+          }};
+}
 }  // namespace detail
 
 /// One stage out of several, chosen by the option `choice` when the program runs. It reads what any of its alternatives reads and writes what all of
@@ -47,14 +70,7 @@ struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...>, detail::AnyOfCache
   bool operator==(AnyOf const&) const = default;
 
   void add_options(OptionSet& set, std::string const& prefix) {
-    set.add({prefix + ".choice", "", "the part that is used", fmt::format("{}", fmt::join(names, "|")), to_text(names[choice]),
-             [this] { return to_text(names[choice]); },
-             [this, prefix](std::vector<std::string> const& words) {
-               auto const at = words.size() == 1 ? std::find(names.begin(), names.end(), words[0]) : names.end();
-               check(at != names.end(), ErrorKind::usage, "{}.choice: expected one of {}, got '{}'", prefix, fmt::join(names, ", "),
-                     fmt::join(words, ","));
-               choice = std::size_t(at - names.begin());
-             }});
+    set.add(detail::choice_option(prefix + ".choice", "the part that is used", names, choice));
     std::apply([&](auto&... p) { (dew::add_options(set, prefix + "." + std::string(std::remove_cvref_t<decltype(p)>::name), p), ...); },
                alternatives);
   }
@@ -90,11 +106,7 @@ struct AnyOf : detail::AnyOfModule<(Learns<P> || ...), P...>, detail::AnyOfCache
   }
 
  private:
-  template <class F> auto visit(F&& f) const { return visit_from<0>(f); }
-  template <std::size_t i, class F> auto visit_from(F& f) const {
-    if constexpr (i + 1 == sizeof...(P)) return f(std::get<i>(alternatives));
-    else return choice == i ? f(std::get<i>(alternatives)) : visit_from<i + 1>(f);
-  }
+  template <class F> auto visit(F&& f) const { return detail::visit_nth(alternatives, choice, f); }
 };
 
 }  // namespace dew

@@ -3,7 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include "dew/graph/nearest_neighbour_graph.hpp"
+#include "dew/graph/complete_graph.hpp"
+#include "support/seed.hpp"
 #include "support/toy.hpp"
 
 using namespace dew;
@@ -47,6 +48,7 @@ Condenser condenser() {
 }  // namespace
 
 TEST_CASE("weights go to gnn_tracking's names and back, tensor by tensor") {
+  seed();
   for (auto kind : {StackKind::skip1, StackKind::skip2, StackKind::skip_top}) check_round_trip(classifier(kind));
   check_round_trip(condenser());
   auto two = condenser();
@@ -60,6 +62,7 @@ TEST_CASE("weights go to gnn_tracking's names and back, tensor by tensor") {
 }
 
 TEST_CASE("names are those of the Python system") {
+  seed();
   auto const has = [](NamedTensors const& tensors, char const* name) { return tensors.contains(name); };
   auto const event = graph();
   auto const ec = to_reference(classifier(), *classifier().make(Widths::of(event)), "ec.");
@@ -76,6 +79,7 @@ TEST_CASE("names are those of the Python system") {
 }
 
 TEST_CASE("a mismatch lists every missing, unexpected and wrongly shaped tensor, and nothing is copied") {
+  seed();
   auto const event = graph();
   auto const policy = condenser();
   auto const net = policy.make(Widths::of(event));
@@ -104,6 +108,7 @@ TEST_CASE("a mismatch lists every missing, unexpected and wrongly shaped tensor,
 }
 
 TEST_CASE("a whole pipeline takes the weights of one checkpoint, however its model is wrapped, or none at all") {
+  seed();
   auto const pipeline = Pipeline{CompleteGraph{}, classifier(), condenser()};
   auto const sample = ToySource{}.labelled(1);
   Trained from(pipeline, sample, 1), into(pipeline, sample, 2);
@@ -124,6 +129,7 @@ TEST_CASE("a whole pipeline takes the weights of one checkpoint, however its mod
 }
 
 TEST_CASE("a plain network goes there and back") {
+  seed();
   Mlp const one({.in = 3, .out = 2}), two({.in = 3, .out = 2});
   load_reference<Mlp>(two, copied(to_reference(one)));
   CHECK(same(dew::detail::named_tensors(one), dew::detail::named_tensors(two)));
@@ -132,6 +138,7 @@ TEST_CASE("a plain network goes there and back") {
 }
 
 TEST_CASE("what has no counterpart there is named") {
+  seed();
   auto const event = graph();
   Condenser const ours{{.latent = 3, .hidden = 6, .layers = 1}};
   CHECK_THROWS_WITH_AS((void)to_reference(ours, *ours.make(Widths::of(event))), doctest::Contains("no counterpart of condenser"), Error);

@@ -9,19 +9,12 @@
 
 #include "dew/core/torch_nn.hpp"
 #include "dew/event/schema.hpp"
+#include "support/seed.hpp"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/allclose.h>
 #include <doctest/doctest.h>
 
 namespace dew::test {
-
-/// Seeds LibTorch's global generator and says with what.
-inline void seed(std::uint64_t value = 1) {
-  MESSAGE("seed " << value);
-  auto generator = at::globalContext().defaultGenerator(at::kCPU);
-  generator.set_current_seed(value);
-}
 
 /// `hits` hits with 6 features and `edges` edges with 4, at random. All standard normal.
 inline auto small_graph(std::int64_t hits, std::int64_t edges, at::ScalarType type = at::kFloat) {

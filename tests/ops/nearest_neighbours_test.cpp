@@ -7,6 +7,7 @@
 #include <random>
 
 #include "support/points.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using dew::test::lattice_points;
@@ -53,6 +54,7 @@ TEST_CASE("the radius is strict, and cuts after the choice of k") {
 }
 
 TEST_CASE("the same bits for any number of threads") {
+  test::seed();
   auto const x = at::rand({3000, 4});
   auto const threads = at::get_num_threads();
   auto const many = nearest_neighbours(x, 10);

@@ -9,10 +9,11 @@
 #include <vector>
 
 #include "dew/model/condenser.hpp"
+#include "dew/model/deep_set_edge_filter.hpp"
 #include "dew/model/edge_classifier.hpp"
-#include "dew/model/edge_filters.hpp"
 #include "dew/model/embedding_network.hpp"
 #include "dew/model/embedding_refinement.hpp"
+#include "dew/model/mlp_edge_filter.hpp"
 #include "dew/model/point_cloud_network.hpp"
 #include "dew/pipeline/trained.hpp"
 

@@ -170,9 +170,29 @@ TEST_CASE("evaluate --metrics all scores in every style in one table - export wr
   auto const table = program(all);
   CHECK(table.out.find("reference") != std::string::npos);
   CHECK(narrow.at("tracking.pt1.particles") == nlohmann::json::parse(read_file(file)).at("tracking.pt1.particles"));
+  for (auto const* figure : {"segments.whole", "upper_bound.double_majority", "score_scan.0.5.more_than_half"})
+    CHECK_MESSAGE(after.contains(figure), figure);
+  CHECK_FALSE(after.contains("latent_distances.objects"));  // there is no latent space
+
+  auto some = command;
+  some.insert(some.end(), {"--metrics", "score_scan,edges", "--score_scan.thresholds", "0.25,0.75"});
+  auto const scan = program(some);
+  REQUIRE(scan.status == 0);
+  auto const few = nlohmann::json::parse(read_file(file));
+  CHECK(few.at("edges.auc") == before.at("edges.auc"));
+  CHECK(few.at("score_scan.0.25.edges") > few.at("score_scan.0.75.edges"));
+  for (auto const* figure : {"segments.whole", "tracking.pt0.9.perfect", "score_scan.0.5.edges"}) CHECK_FALSE(few.contains(figure));
+  CHECK_MESSAGE(scan.out.find("\n      0.99 ") != std::string::npos, scan.out);  // the targets
+
+  auto charged = command;
+  charged.insert(charged.end(), {"--metrics", "acorn", "--acorn.charge", "negative", "--acorn.primary", "true"});
+  REQUIRE(program(charged).status == 0);
+  CHECK(nlohmann::json::parse(read_file(file)).at("acorn.particles") < after.at("acorn.particles"));
+
   auto wrong = command;
   wrong.insert(wrong.end(), {"--metrics", "some"});
   CHECK(program(wrong).status == 2);
+  CHECK(program(wrong).err.find("--metrics: expected own, styles, all or some of edges, tracking, acorn, ") == 0);
 
   auto const out = folder.path() / "exported";
   std::vector<std::string> const exporting{"export", "--run", run, "--events", events(), "--select", "3", "--out", out.string(), "--quiet"};

@@ -41,6 +41,11 @@ TEST_CASE("TrackingMetrics obeys the laws of metrics") {
 
 TEST_CASE("EdgeMetrics obeys the laws of metrics") { check_metric_laws(EdgeMetrics{}); }
 
+TEST_CASE("scans obey the laws of metrics") {
+  check_metric_laws(ScoreScan{{.thresholds = {-0.5, 0.5}}});
+  check_metric_laws(NeighbourScan{{.k_max = 3}});
+}
+
 TEST_CASE("GraphMetrics obeys the laws of metrics") { check_metric_laws(GraphMetrics{}); }
 
 TEST_CASE("ComponentTracking obeys the laws of metrics") {

@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <csignal>
+#include <sstream>
 
 #include "dew/app/any_source.hpp"
 #include "dew/app/config_file.hpp"
@@ -11,7 +12,11 @@
 #include "dew/event/ranges.hpp"
 #include "dew/event/simulated_detector.hpp"
 #include "dew/event/trackml.hpp"
+#include "dew/metric/latent_metrics.hpp"
+#include "dew/metric/neighbour_scan.hpp"
+#include "dew/metric/score_scan.hpp"
 #include "dew/metric/style_table.hpp"
+#include "dew/metric/upper_bound.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/run_folder.hpp"
 
@@ -45,6 +50,15 @@ struct AppOptions {
 
 namespace detail {
 template <class T, class... S> constexpr bool is_one_of(std::tuple<S...> const*) { return (std::same_as<T, S> || ...); }
+
+/// A metric that may be left out when the program runs.
+template <class M>
+struct Switched : M {
+  bool on = true;
+  Figures operator()(InputOf<M> const& event, Context const& c) const {
+    return on ? Figures(call(static_cast<M const&>(*this), event, c)) : Figures();
+  }
+};
 
 inline std::atomic<bool> interrupted{false};  // set by Ctrl-C
 
@@ -147,7 +161,9 @@ class App {
     std::apply([&](auto&... part) { (add_plan_options<P>(options_, part), ...); }, plan_);
     std::apply([&](auto&... m) { (add_options(options_, std::string(std::remove_cvref_t<decltype(m)>::name), m), ...); }, metrics_);
     SimulatedDetector simulated;
-    OptionSet simulation;
+    auto others = other_metrics();
+    OptionSet simulation, analysis;
+    std::apply([&](auto&... m) { (add_options(analysis, std::string(std::remove_cvref_t<decltype(m)>::name), m), ...); }, others);
     add_options(simulation, std::string(SimulatedDetector::name), simulated);
 
     Flags flags;
@@ -194,7 +210,10 @@ class App {
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
-    evaluate->add_option("--metrics", flags.metrics, "own: the program's (default); all: every style of scoring tracks too, in one table");
+    for (auto const& e : analysis.entries()) option_flag(evaluate, flags, e);
+    evaluate->add_option("--metrics", flags.metrics,
+                         "own: the program's (default); styles: every style of scoring tracks, in one table; all; or names: " +
+                             fmt::format("{}", fmt::join(metric_names(others), ",")));
     run->add_option("--out", flags.out, "folder for the tracks")->required();
     run->add_flag("--force", flags.force, "write into a folder that holds something else");
     exported->add_option("--out", flags.out, "folder for the events")->required();
@@ -221,7 +240,7 @@ class App {
 
     auto& known = simulate->parsed() ? simulation : options_;
     auto const set_flags = [&] {
-      for (auto const& [path, words] : flags.set) known.at(path, "--").set(words);
+      for (auto const& [path, words] : flags.set) (evaluate->parsed() && analysis.find(path) ? analysis : known).at(path, "--").set(words);
     };
     if (simulate->parsed()) {
       set_flags();
@@ -229,7 +248,7 @@ class App {
     }
     if (list->parsed()) {
       if (!flags.config.empty()) read_config(flags.config, options_);
-      fmt::print("{}", options_table(options_));
+      fmt::print("{}\nof evaluate alone, with --metrics:\n{}", options_table(options_), options_table(analysis));
       return 0;
     }
     if (train->parsed()) {
@@ -256,7 +275,7 @@ class App {
     set_up(flags, !flags.quiet);
     trained.to(device());
     if (exported->parsed()) return do_export(trained, flags);
-    return evaluate->parsed() ? do_evaluate(trained, flags) : do_run(trained, flags);
+    return evaluate->parsed() ? do_evaluate(trained, flags, others) : do_run(trained, flags);
   }
 
   // ---- train ------------------------------------------------------------------------------------------------------------------------
@@ -331,21 +350,74 @@ class App {
   }
 
   // ---- evaluate and run -------------------------------------------------------------------------------------------------------------
-  int do_evaluate(Trained<P> const& trained, Flags const& flags) {
-    check(flags.metrics == "own" || flags.metrics == "all", ErrorKind::usage, "--metrics: expected own or all, got '{}'", flags.metrics);
+  template <class... Other> int do_evaluate(Trained<P> const& trained, Flags const& flags, std::tuple<Other...> const& others) {
+    auto const wanted = wanted_metrics(flags.metrics, others);
     auto const ids = selected(flags);
-    bool const all = flags.metrics == "all";
-    auto const summary = all ? score_all(trained, ids, flags.quiet) : score(trained, ids, flags.quiet, metrics_);
+    auto const has = [&](std::string_view name) { return std::find(wanted.begin(), wanted.end(), name) != wanted.end(); };
+    bool const table = flags.metrics != "own" && (has(AcornMetrics::name) || has(OneToOneMetrics::name) || has(TrackMlScore::name));
+    auto const own = [&]<class M>(M metric) {
+      if constexpr (std::same_as<M, TrackingMetrics>) {
+        auto& o = metric.options;
+        auto const bins = std::get<TrackingMetrics>(all_styles()).options;  // in the table it has those of the others
+        if (table && o.hits_bins.empty()) o.hits_bins = bins.hits_bins;
+        if (table && o.radius_bins_mm.empty()) o.radius_bins_mm = bins.radius_bins_mm;
+      }
+      return detail::Switched<M>{std::move(metric), has(M::name)};
+    };
+    auto const summary = score(trained, ids, flags.quiet,
+                               std::tuple_cat(std::apply([&](auto const&... m) { return std::tuple(own(m)...); }, metrics_),
+                                              std::tuple(detail::Switched<Other>{std::get<Other>(others), has(Other::name)}...)));
     fmt::print("{}", summary.text());
     auto json = report(summary, ids);
-    if (all) {
-      StyleTable const table(summary, style_cut());
-      fmt::print("\n{}", table.text());
-      auto const pooled = table.json();
+    if (table) {
+      StyleTable const styles(summary, style_cut());
+      fmt::print("\n{}", styles.text());
+      auto const pooled = styles.json();
       for (auto const& [name, value] : pooled.items()) json["pooled." + name] = value;
     }
+    for (auto const& scan : {std::string(ScoreScan::name), std::string(NeighbourScan::name)})
+      if (has(scan))
+        fmt::print("\n{}: where more than half of a particle's hits stay together\n{}", scan,
+                   scan_in(summary, scan).text("more_than_half"));
     if (!flags.json.empty()) write_file_atomically(flags.json, json.dump(2) + "\n");
     return 0;
+  }
+
+  /// Metrics beside the program's own that `evaluate` knows by name: every style of scoring tracks, and analyses of graph and latent space, as
+  /// far as the pipeline writes what they read.
+  auto other_metrics() const {
+    using Available = typename P::template KeysAfterFirst<P::size, typename decltype(source_.labelled(0))::KeySet>;
+    auto const fits = []<class M>(M metric) {
+      if constexpr (contains_all<Available, ReadsOf<M>> && !detail::is_one_of<M>(static_cast<Metrics const*>(nullptr)))
+        return std::tuple(metric);
+      else return std::tuple();
+    };
+    return std::apply(
+        [&](auto... m) { return std::tuple_cat(fits(m)...); },
+        std::tuple_cat(all_styles(), std::tuple(UpperBound{}, SegmentMetrics{}, LatentMetrics{}, ScoreScan{}, NeighbourScan{})));
+  }
+  template <class... Other> std::vector<std::string> metric_names(std::tuple<Other...> const&) const {
+    auto names = std::apply([](auto const&... m) { return std::vector<std::string>{std::string(m.name)...}; }, metrics_);
+    (names.emplace_back(Other::name), ...);
+    return names;
+  }
+  /// The names of the metrics that --metrics asks for.
+  template <class... Other> std::vector<std::string> wanted_metrics(std::string const& flag, std::tuple<Other...> const& others) const {
+    auto const known = metric_names(others);
+    std::vector<std::string> wanted;
+    std::istringstream words(flag);
+    for (std::string word; std::getline(words, word, ',');) {
+      auto const add = [&](auto const&... m) { (wanted.emplace_back(m.name), ...); };
+      if (word == "all") wanted = known;
+      else if (word == "own") std::apply(add, metrics_);
+      else if (word == "styles") std::apply(add, all_styles());
+      else {
+        check(std::find(known.begin(), known.end(), word) != known.end(), ErrorKind::usage,
+              "--metrics: expected own, styles, all or some of {}, got '{}'", fmt::join(known, ", "), word);
+        wanted.push_back(word);
+      }
+    }
+    return wanted;
   }
 
   /// The cut of the program's TrackingMetrics that stands for all particles in the table: 0.9 GeV where it has that, else its last.
@@ -356,29 +428,6 @@ class App {
     }
     return 0.9;
   }
-  /// The program's metrics and those of every style, each once, in one pass over the events.
-  Summary score_all(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet) {
-    using LabelledKeySet = typename decltype(source_.labelled(0))::KeySet;
-    if constexpr (!P::template KeysAfterFirst<P::size, LabelledKeySet>::template has<Label>)
-      fail(ErrorKind::usage, "--metrics all: this pipeline has no clusterer, so that there are no tracks to score");
-    else {
-      auto styles = all_styles();
-      auto const own = [&]<class M>(M const& metric) {
-        if constexpr (detail::is_one_of<M>(static_cast<decltype(styles) const*>(nullptr))) {
-          auto const bins = std::exchange(std::get<M>(styles), metric).options;  // with the program's options, and all bins
-          if constexpr (requires { bins.hits_bins; }) {
-            auto& o = std::get<M>(styles).options;
-            if (o.hits_bins.empty()) o.hits_bins = bins.hits_bins;
-            if (o.radius_bins_mm.empty()) o.radius_bins_mm = bins.radius_bins_mm;
-          }
-          return std::tuple();
-        } else return std::tuple(metric);
-      };
-      auto const others = std::apply([&](auto const&... m) { return std::tuple_cat(own(m)...); }, metrics_);
-      return score(trained, ids, quiet, std::tuple_cat(others, styles));
-    }
-  }
-
   int do_run(Trained<P> const& trained, Flags const& flags) {
     using HitKeySet = typename decltype(source_.hits(0))::KeySet;
     if constexpr (!P::template runs_on<HitKeySet>)

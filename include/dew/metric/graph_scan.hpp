@@ -2,6 +2,7 @@
 // GraphScan: how the quality of a graph changes with one number, and where it reaches a target. N hits, E edges.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -101,6 +102,33 @@ class GraphScan {
   }
   std::map<double, Summary> at_;
 };
+
+namespace detail {
+inline constexpr std::array scanned_figures{"more_than_half", "more_than_three_quarters", "whole"};
+
+/// Adds those of the figures at x that scans are about, and the number of edges; below 0: all undefined.
+inline void add_scanned(Figures& out, double x, Figures const& figures, std::int64_t edges) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  for (std::string const name : scanned_figures) {
+    auto const found = std::find_if(figures.begin(), figures.end(), [&](auto const& f) { return f.first == name; });
+    out.emplace_back(fmt::format("{}.{}", x, name), found == figures.end() ? nan : found->second);
+  }
+  out.emplace_back(fmt::format("{}.edges", x), edges < 0 ? nan : double(edges));
+}
+}  // namespace detail
+
+/// The scan whose figures `metric.x.figure` a summary holds, as `ScoreScan` and `NeighbourScan` report them: one point a place, the mean.
+inline GraphScan scan_in(Summary const& summary, std::string const& metric) {
+  std::map<double, Figures> at;
+  for (auto const& name : summary.names()) {
+    if (!name.starts_with(metric + ".")) continue;
+    auto const end = name.rfind('.');
+    at[std::stod(name.substr(metric.size() + 1, end - metric.size() - 1))].emplace_back(name.substr(end + 1), summary.mean(name));
+  }
+  GraphScan scan;
+  for (auto const& [x, figures] : at) scan.add(x, figures);
+  return scan;
+}
 
 /// Adds one event's graphs with k = 1 … `k_max` nearest neighbours in `points` [N, d] at a distance < `radius`: `measure(edges)` says the
 /// figures of edges [2, E]. Stops at the first k that makes more than `edges_max`.

@@ -80,6 +80,10 @@ def renamed(state):
             unknown.append(name)
         else:
             tensors[f"{stage}.{names[beginning]}{rest[len(beginning):]}"] = tensor.detach().to(torch.float32 if tensor.is_floating_point() else tensor.dtype)
+    if unknown and not any(n.startswith("ec.") or n.startswith("p_cluster.") for n in map(bare, state)):
+        alone = "EdgeClassifier" if any(n.startswith("ec_node_encoder.") for n in unknown) else "EmbeddingNetwork or another one"
+        raise Unusable(f"the checkpoint is of a single network, not of a run: save its state_dict as .safetensors and load that into the stage of a pipeline "
+                       f"of your own with load_reference<…> ({alone}), see docs/interop.md")
     if unknown:
         raise Unusable("these parameters belong to no part of dew: " + ", ".join(unknown))
     if not any(n.startswith("edge_classifier.") for n in tensors):

@@ -209,6 +209,12 @@ def from_lightning(find_tracks, scratch):
     torch.save({"state_dict": torch.load(checkpoint)["state_dict"]}, other)
     assert "says nothing of the model's arguments" in run(sys.executable, script, other, "--out", folder, status=1)
     assert not os.path.exists(folder)
+    # a network alone is no run: what to do with it is said
+    for part, words in (("ec.", "load_reference<…> (EdgeClassifier)"), ("hc_node_encoder.", "EmbeddingNetwork or another one")):
+        state = {"model." + n[n.index(part) + len(part):]: t for n, t in torch.load(checkpoint)["state_dict"].items() if part in n}
+        torch.save({"state_dict": state}, other)
+        problem = run(sys.executable, script, other, "--out", folder, status=1)
+        assert "a single network, not of a run" in problem and words in problem, problem
     # a weight of another shape is refused by find_tracks, by name
     content = torch.load(checkpoint)
     name = next(n for n in content["state_dict"] if n.endswith("hc_in.network.layers.0.object_model.layers.2.weight"))

@@ -5,6 +5,7 @@
 #include "dew/ops/condensation_repulsion.hpp"
 #include "dew/ops/dbscan.hpp"
 #include "dew/ops/dbscan_scan.hpp"
+#include "dew/ops/gathered_mlp.hpp"
 #include "dew/ops/geometric_edges.hpp"
 #include "dew/ops/kd_tree.hpp"
 #include "dew/ops/message_passing.hpp"

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "dew/model/mlp.hpp"
-#include "dew/ops/message_passing.hpp"
+#include "dew/ops/gathered_mlp.hpp"
 
 namespace dew {
 
@@ -16,7 +16,7 @@ struct InteractionShape {
 };
 
 /// e' = MLP₃([x_t, x_s, e]); x' = MLP₃([x_t, Σ_{edges into t} e']). x [N, n], edge_index [2, E], e [E, m]. From arXiv:2103.16701.
-/// The first layer on the edges is split by operand (`edge_linear`): time O(E·h²), memory O(E·h).
+/// Both go through `gathered_mlp`: time O(E·h²), memory O(E·m).
 class InteractionNetwork : public torch::nn::Module {
  public:
   explicit InteractionNetwork(InteractionShape const& s)
@@ -27,17 +27,18 @@ class InteractionNetwork : public torch::nn::Module {
 
   /// (x', e')
   std::pair<Tensor, Tensor> forward(Tensor const& x, Tensor const& edge_index, Tensor const& e) const {
-    auto messages = message(x, edge_index, e);
-    auto nodes = update(x, sum_at(messages, edge_index.select(0, 1), x.size(0)));
-    return {std::move(nodes), std::move(messages)};
+    auto made = message(x, edge_index, {.given = {e}});
+    return {update(x, made.sums), std::move(made.values)};
   }
-  /// MLP₃([x_t, x_s, e]) [E, edge_out]
-  Tensor message(Tensor const& x, Tensor const& edge_index, Tensor const& e) const {
-    return relational_model_->from_first(edge_linear(x, edge_index.select(0, 1), edge_index.select(0, 0), {e},
-                                                     relational_model_->first_weight(), relational_model_->first_bias()));
+  /// MLP₃([x_t, x_s, e]) [E, edge_out] and its sum at each target [N, edge_out]; `edges`: e, and what it goes through on its way.
+  Messages message(Tensor const& x, Tensor const& edge_index, MlpRows edges) const {
+    edges.gathered = {{x, edge_index.select(0, 1)}, {x, edge_index.select(0, 0)}};
+    return gathered_mlp_and_sum(edges, relational_model_->parameters_by_layer(), edge_index.select(0, 1), x.size(0));
   }
   /// MLP₃([x, sums]) [N, node_out], for what came together at each node
-  Tensor update(Tensor const& x, Tensor const& sums) const { return object_model_->forward(at::cat({x, sums}, 1)); }
+  Tensor update(Tensor const& x, Tensor const& sums) const {
+    return gathered_mlp({.given = {x, sums}}, object_model_->parameters_by_layer());
+  }
 
  private:
   std::shared_ptr<Mlp> relational_model_, object_model_;

@@ -8,6 +8,7 @@
 
 #include "dew/core/error.hpp"
 #include "dew/core/torch_nn.hpp"
+#include "dew/ops/gathered_mlp.hpp"
 
 namespace dew {
 
@@ -38,17 +39,18 @@ class Mlp : public torch::nn::Module {
     }
   }
 
-  Tensor forward(Tensor const& x) const { return from_first(at::linear(x, first_weight(), first_bias())); }
+  Tensor forward(Tensor const& x) const { return gathered_mlp({.given = {x}}, parameters_by_layer()); }
 
-  /// The rest of the network, from the first layer's output [R, h] before its ReLU. `z` must be a temporary of the caller's: it is
-  /// overwritten.
-  Tensor from_first(Tensor z) const {
-    for (std::size_t i = 1; i < layers_.size(); ++i) z = at::linear(at::relu_(z), layers_[i]->weight, layers_[i]->bias);
-    return final_relu_ ? at::relu_(z) : z;
+  /// Weights and biases, as `gathered_mlp` reads them.
+  MlpLayers parameters_by_layer() const {
+    MlpLayers out{.final_relu = final_relu_};
+    for (auto const& layer : layers_) {
+      out.weights.push_back(layer->weight);
+      if (layer->bias.defined()) out.biases.push_back(layer->bias);
+    }
+    return out;
   }
-
   Tensor const& first_weight() const { return layers_.front()->weight; }  // [h, in]
-  Tensor const& first_bias() const { return layers_.front()->bias; }      // [h], undefined without bias
   std::vector<torch::nn::Linear> const& linear_layers() const { return layers_; }
 
  private:

@@ -10,7 +10,7 @@
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/model/residual_network.hpp"
-#include "dew/ops/message_passing.hpp"
+#include "dew/ops/gathered_mlp.hpp"
 
 namespace dew {
 
@@ -57,8 +57,9 @@ struct MlpEdgeFilter {
 
   RecordOf<Writes> operator()(RecordOf<Reads> const& event, Module& net, Context const&) const {
     auto const& edge_index = event[key::edge_index];
-    auto z = edge_linear(event[key::hit_features], edge_index.select(0, 0), edge_index.select(0, 1), {event[key::edge_features]},
-                         net.encoder->weight, Tensor());
+    auto const& x = event[key::hit_features];
+    auto z = gathered_mlp({.gathered = {{x, edge_index.select(0, 0)}, {x, edge_index.select(0, 1)}}, .given = {event[key::edge_features]}},
+                          {.weights = {net.encoder->weight}});
     for (auto const& layer : net.layers)
       z = std::sqrt(1 - options.beta) * z + std::sqrt(options.beta) * at::linear(at::relu(z), layer->weight);
     return RecordOf<Writes>{key::edge_score = 0.001 + 0.998 * at::sigmoid(at::linear(at::relu(z), net.decoder->weight).squeeze(1))};

@@ -79,7 +79,7 @@ struct PointCloudNetwork {
       auto const source = edge_index.select(0, 0), target = edge_index.select(0, 1);
       auto const here = x.index_select(0, target);
       auto h = at::relu(sum_at(node_encoder->forward(at::cat({here, x.index_select(0, source) - here}, 1)), target, x.size(0)));
-      auto e = edge_encoder->forward(at::cat({h.index_select(0, source), h.index_select(0, target)}, 1));
+      auto e = gathered_mlp({.gathered = {{h, source}, {h, target}}}, edge_encoder->parameters_by_layer());
       for (auto const& network : networks) {
         auto const [h_new, e_new] = network->forward(h, edge_index, e);
         h = alpha * h + (1 - alpha) * h_new;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dew/model/interaction_network.hpp"
+#include "dew/ops/message_passing.hpp"
 
 namespace dew {
 
@@ -37,7 +38,7 @@ struct StackShape {
 /// - *skip2*: blocks of two layers; each layer has a norm for x and one for e, applied to its inputs before the ReLU (layer 0: no ReLU);
 ///   the residual is the block's raw x, added after its second layer, e ← the second layer's output.
 ///
-/// The last three are those of arXiv:2312.03823. Time O(layers · E · h²), memory O(layers · E · h) for the backward pass.
+/// The last three are those of arXiv:2312.03823. Time O(layers · E · h²), memory O(layers · E · m) for the backward pass.
 class Stack : public torch::nn::Module {
  public:
   struct Output {
@@ -97,14 +98,30 @@ class Stack : public torch::nn::Module {
     return shape_.alpha == 0 ? x : std::sqrt(shape_.alpha) * residual + std::sqrt(1 - shape_.alpha) * x;
   }
 
+  /// (x', e') of layer i; from the second layer on its inputs go through a ReLU.
+  std::pair<Tensor, Tensor> step(std::size_t i, Tensor const& x, Tensor const& edge_index, Tensor const& e) const {
+    if (i == 0) return layers_[i]->forward(x, edge_index, e);
+    auto const nodes = at::relu(x);
+    auto made = layers_[i]->message(nodes, edge_index, {.given = {e}, .transform = PartTransform::relu});
+    return {layers_[i]->update(nodes, made.sums), std::move(made.values)};
+  }
+
   Output prenorm(Tensor x, Tensor const& edge_index, Tensor e) const {
     auto const target = edge_index.select(0, 1);
     auto const scale = in_degree(target, x.size(0), x.options().requires_grad(false)).clamp_min_(1).rsqrt_().unsqueeze(1);  // [N, 1]
     Output out{{}, {e}};
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       auto const normal = normalised(layer_norms_.nodes[i], x);
-      e = layers_[i]->message(normal, edge_index, normalised(layer_norms_.edges[i], e)).add_(e);
-      x = layers_[i]->update(normal, sum_at(e, target, x.size(0)) * scale).add_(x);
+      auto const& norm = layer_norms_.edges[i];
+      auto made = layers_[i]->message(normal, edge_index,
+                                      {.given = {e},
+                                       .transform = PartTransform::layer_norm,
+                                       .norm_weight = norm->weight,
+                                       .norm_bias = norm->bias,
+                                       .norm_eps = norm->options.eps(),
+                                       .residual = true});
+      e = std::move(made.values);
+      x = layers_[i]->update(normal, made.sums * scale) + x;
       out.edges.push_back(e);
     }
     out.nodes = std::move(x);
@@ -116,7 +133,7 @@ class Stack : public torch::nn::Module {
     Tensor residual = top && shape_.add_input ? x : Tensor();
     Output out{{}, {e}};
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      auto [x_new, e_new] = i == 0 ? layers_[i]->forward(x, edge_index, e) : layers_[i]->forward(at::relu(x), edge_index, at::relu(e));
+      auto [x_new, e_new] = step(i, x, edge_index, e);
       if (!top) x = joined(x, x_new);
       else if (i == 0) x = x_new;
       else x = joined(residual, x_new);
@@ -135,7 +152,7 @@ class Stack : public torch::nn::Module {
       bool const first = i % 2 == 0;
       if (first) residual = x;
       if (shape_.batch_norm) x = normalised(batch_norms_.nodes[i], x), e = normalised(batch_norms_.edges[i], e);
-      std::tie(x, e) = i == 0 ? layers_[i]->forward(x, edge_index, e) : layers_[i]->forward(at::relu(x), edge_index, at::relu(e));
+      std::tie(x, e) = step(i, x, edge_index, e);
       if (first) continue;
       x = joined(residual, x);
       out.edges.push_back(e);

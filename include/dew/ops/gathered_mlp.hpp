@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSL-1.0
+// gathered_mlp: an MLP on rows that are put together from gathered and given parts, and the sum of its output at targets. On the CPU tile by
+// tile, so that neither the rows nor a hidden layer ever stand in memory.
+// R rows (edges, or hits), N rows that are gathered from, h hidden width, o output width.
+#pragma once
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "dew/core/error.hpp"
+#include "dew/ops/gathered_mlp_impl.hpp"
+
+namespace dew {
+
+/// A part of the rows that is looked up: row r holds `values[index[r]]`.
+struct GatheredPart {
+  Tensor values;  ///< [N, n]
+  Tensor index;   ///< [R] int64
+};
+
+/// The rows that an MLP reads: [gathered₁, gathered₂, …, given₁, given₂, …] side by side.
+struct MlpRows {
+  std::vector<GatheredPart> gathered = {};
+  std::vector<Tensor> given = {};                 ///< [R, m] each
+  PartTransform transform = PartTransform::none;  ///< what the given parts go through before the first layer
+  Tensor norm_weight = {}, norm_bias = {};        ///< [m] for layer_norm, of the one given part
+  double norm_eps = 1e-5;
+  bool residual = false;  ///< adds the first given part, untransformed, to the output: o = m
+};
+
+/// The layers of an MLP: Linear, then (ReLU, Linear) as often as there are further weights.
+struct MlpLayers {
+  std::vector<Tensor> weights = {};  ///< [h, in], [h, h], …, [o, h]
+  std::vector<Tensor> biases = {};   ///< [h], …, [o], or none at all
+  bool final_relu = false;
+};
+
+/// What came out for each row, and its sum at each target.
+struct Messages {
+  Tensor values;  ///< [R, o]
+  Tensor sums;    ///< [targets, o]
+};
+
+namespace detail {
+
+inline std::int64_t rows_of(MlpRows const& rows) {
+  return rows.gathered.empty() ? rows.given.front().size(0) : rows.gathered.front().index.size(0);
+}
+
+inline void check_gathered_mlp(MlpRows const& rows, MlpLayers const& mlp) {
+  check(!mlp.weights.empty() && (mlp.biases.empty() || mlp.biases.size() == mlp.weights.size()),
+        "gathered_mlp: expected at least one weight, and as many biases or none, got {} and {}", mlp.weights.size(), mlp.biases.size());
+  check(!rows.gathered.empty() || !rows.given.empty(), "gathered_mlp: the rows have no part");
+  auto const count = rows_of(rows);
+  std::int64_t in = 0;
+  for (auto const& part : rows.gathered) {
+    check(part.values.dim() == 2 && part.index.dim() == 1 && part.index.size(0) == count,
+          "gathered_mlp: expected values [N, n] and an index of {} rows, got {} and {}", count, shape_text(part.values),
+          shape_text(part.index));
+    in += part.values.size(1);
+  }
+  for (auto const& part : rows.given) {
+    check(part.dim() == 2 && part.size(0) == count, "gathered_mlp: expected given parts of {} rows, got {}", count, shape_text(part));
+    in += part.size(1);
+  }
+  for (auto const& weight : mlp.weights) {
+    check(weight.dim() == 2 && weight.size(1) == in, "gathered_mlp: expected a weight of {} columns, got {}", in, shape_text(weight));
+    in = weight.size(0);
+  }
+  check(rows.transform != PartTransform::layer_norm || (rows.given.size() == 1 && rows.norm_weight.defined() && rows.norm_bias.defined()),
+        "gathered_mlp: a layer norm needs one given part, a weight and a bias");
+  check(!rows.residual || (!rows.given.empty() && rows.given.front().size(1) == in && !mlp.final_relu),
+        "gathered_mlp: a residual needs a given part of the output's width, and no final ReLU");
+}
+
+inline Tensor transformed(MlpRows const& rows, Tensor const& part) {
+  switch (rows.transform) {
+    case PartTransform::relu: return at::relu(part);
+    case PartTransform::layer_norm: return at::layer_norm(part, {part.size(1)}, rows.norm_weight, rows.norm_bias, rows.norm_eps);
+    default: return part;
+  }
+}
+
+/// All layers but the first, in torch operations; `z` is a temporary that is overwritten.
+inline Tensor from_first_layer(Tensor z, MlpRows const& rows, MlpLayers const& mlp) {
+  for (std::size_t i = 1; i < mlp.weights.size(); ++i)
+    z = at::linear(at::relu_(z), mlp.weights[i], mlp.biases.empty() ? Tensor() : mlp.biases[i]);
+  if (mlp.final_relu) z = at::relu_(z);
+  return rows.residual ? z + rows.given.front() : z;
+}
+
+/// In torch operations, the first layer split by part: for other devices and dtypes. Memory O(R · h).
+inline Tensor gathered_mlp_by_operations(MlpRows const& rows, MlpLayers const& mlp) {
+  auto const& first = mlp.weights.front();
+  auto z = at::zeros({rows_of(rows), first.size(0)}, first.options().requires_grad(false));
+  if (!mlp.biases.empty()) z = z + mlp.biases.front();
+  std::int64_t column = 0;
+  auto const next = [&](std::int64_t width) { return first.narrow(1, std::exchange(column, column + width), width); };
+  for (auto const& part : rows.gathered) z = z + at::linear(part.values, next(part.values.size(1))).index_select(0, part.index);
+  for (auto const& part : rows.given) z = at::addmm(z, transformed(rows, part), next(part.size(1)).t());
+  return from_first_layer(std::move(z), rows, mlp);
+}
+
+inline bool runs_in_tiles(MlpRows const& rows, MlpLayers const& mlp) {
+  auto const& like = mlp.weights.front();
+  auto const fits = [&](Tensor const& part) { return part.device().is_cpu() && part.scalar_type() == like.scalar_type(); };
+  return fits(like) && (like.scalar_type() == at::kFloat || like.scalar_type() == at::kDouble) &&
+         std::ranges::all_of(rows.gathered, [&](auto const& part) { return fits(part.values); }) && std::ranges::all_of(rows.given, fits);
+}
+
+/// A call as one list of tensors and one of indices, in the order of `MlpTiles`.
+struct PackedMlp {
+  MlpPlan plan;
+  std::vector<Tensor> tensors, indices;
+
+  PackedMlp(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets)
+      : plan{.rows = rows_of(rows),
+             .gathered = std::int64_t(rows.gathered.size()),
+             .given = std::int64_t(rows.given.size()),
+             .layers = std::int64_t(mlp.weights.size()),
+             .bias = !mlp.biases.empty(),
+             .final_relu = mlp.final_relu,
+             .residual = rows.residual,
+             .transform = rows.transform,
+             .eps = rows.norm_eps,
+             .targets = targets} {
+    for (auto const& part : rows.gathered) tensors.push_back(part.values), indices.push_back(part.index);
+    tensors.insert(tensors.end(), rows.given.begin(), rows.given.end());
+    if (rows.transform == PartTransform::layer_norm) tensors.insert(tensors.end(), {rows.norm_weight, rows.norm_bias});
+    tensors.insert(tensors.end(), mlp.weights.begin(), mlp.weights.end());
+    tensors.insert(tensors.end(), mlp.biases.begin(), mlp.biases.end());
+    if (targets >= 0) indices.push_back(target);
+  }
+
+  /// The way back, then {values} or {values, sums} in torch operations.
+  static std::vector<Tensor> by_operations(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices) {
+    auto const* next = tensors.begin();
+    MlpRows rows{.transform = plan.transform, .norm_eps = plan.eps, .residual = plan.residual};
+    for (std::int64_t g = 0; g < plan.gathered; ++g) rows.gathered.push_back({*next++, indices[std::size_t(g)]});
+    for (std::int64_t k = 0; k < plan.given; ++k) rows.given.push_back(*next++);
+    if (plan.transform == PartTransform::layer_norm) rows.norm_weight = *next++, rows.norm_bias = *next++;
+    MlpLayers mlp{.final_relu = plan.final_relu};
+    for (std::int64_t l = 0; l < plan.layers; ++l) mlp.weights.push_back(*next++);
+    if (plan.bias) mlp.biases.assign(next, tensors.end());
+    auto const values = gathered_mlp_by_operations(rows, mlp);
+    if (plan.targets < 0) return {values};
+    return {values, at::zeros({plan.targets, values.size(1)}, values.options()).index_add(0, indices.back(), values)};
+  }
+};
+
+/// The tiles as a function with a gradient. A gradient that is to be differentiated again is made of torch operations.
+struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, MlpPlan const& plan, at::TensorList tensors,
+                                                at::TensorList indices) {
+    auto made = in_tiles(plan, tensors, indices, [](auto const& tiles) { return tiles.forward(); });
+    std::vector<Tensor> kept(tensors.begin(), tensors.end());
+    kept.insert(kept.end(), indices.begin(), indices.end());
+    if (plan.final_relu) kept.push_back(made[0]);
+    context->save_for_backward(std::move(kept));
+    context->saved_data["plan"] = plan.numbers();
+    context->saved_data["eps"] = plan.eps;
+    context->saved_data["tensors"] = std::int64_t(tensors.size());
+    return made;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list const& gradient) {
+    auto const plan = MlpPlan::from(context->saved_data["plan"].toIntVector(), context->saved_data["eps"].toDouble());
+    auto const saved = context->get_saved_variables();
+    at::TensorList const all(saved);
+    auto const count = std::size_t(context->saved_data["tensors"].toInt());
+    auto const tensors = all.slice(0, count), indices = all.slice(count, std::size_t(plan.gathered + (plan.targets >= 0)));
+    std::vector<bool> wanted(count);
+    for (std::size_t i = 0; i < count; ++i) wanted[i] = context->needs_input_grad(i);
+    auto out = at::GradMode::is_enabled() ? differentiable(plan, tensors, indices, gradient, wanted)
+                                          : in_tiles(plan, tensors, indices, [&](auto const& tiles) {
+                                              return tiles.backward(plan.final_relu ? saved.back() : Tensor(), gradient[0],
+                                                                    gradient.size() > 1 ? gradient[1] : Tensor(), wanted);
+                                            });
+    out.insert(out.begin(), Tensor());  // of the plan
+    out.resize(1 + count + indices.size());
+    return out;
+  }
+
+ private:
+  template <class Do>
+  static std::vector<Tensor> in_tiles(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices, Do const& what) {
+    at::NoGradGuard no_grad;
+    if (tensors.back().scalar_type() == at::kFloat) return what(MlpTiles<float>(plan, tensors, indices));
+    return what(MlpTiles<double>(plan, tensors, indices));
+  }
+
+  static std::vector<Tensor> differentiable(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices,
+                                            std::vector<Tensor> const& gradient, std::vector<bool> const& wanted) {
+    std::vector<Tensor> made, up, by;
+    auto const outputs = PackedMlp::by_operations(plan, tensors, indices);
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      if (gradient[i].defined()) made.push_back(outputs[i]), up.push_back(gradient[i]);
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      if (wanted[i]) by.push_back(tensors[i]);
+    auto const found = torch::autograd::grad(made, by, up, std::nullopt, /*create_graph=*/true, /*allow_unused=*/true);
+    std::vector<Tensor> out(tensors.size());
+    for (std::size_t i = 0, k = 0; i < out.size(); ++i)
+      if (wanted[i]) out[i] = found[k++];
+    return out;
+  }
+};
+
+inline std::vector<Tensor> run_in_tiles(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
+  PackedMlp const packed(rows, mlp, target, targets);
+  return GatheredMlp::apply(packed.plan, at::TensorList(packed.tensors), at::TensorList(packed.indices));
+}
+
+}  // namespace detail
+
+/// MLP(rows): the plain reference of `gathered_mlp`. [R, o]. Memory O(R · (in + layers · h)).
+inline Tensor gathered_mlp_reference(MlpRows const& rows, MlpLayers const& mlp) {
+  detail::check_gathered_mlp(rows, mlp);
+  std::vector<Tensor> parts;
+  for (auto const& part : rows.gathered) parts.push_back(part.values.index_select(0, part.index));
+  for (auto const& part : rows.given) parts.push_back(detail::transformed(rows, part));
+  auto const z = at::linear(at::cat(parts, 1), mlp.weights.front(), mlp.biases.empty() ? Tensor() : mlp.biases.front());
+  return detail::from_first_layer(z.clone(), rows, mlp);
+}
+
+/// MLP(rows), value and gradients of `gathered_mlp_reference`: [R, o].
+///
+/// The first layer is split by part: what is gathered is multiplied once a source row. On the CPU, in float or double, tiles of some hundred
+/// rows go through all layers at once; the backward pass computes the hidden layers again. Memory O(R · o) for the output and, per thread,
+/// O(N · h) in the backward pass; nothing but inputs is kept for it. The same bits for the same number of threads. Other devices and dtypes
+/// run in torch operations, with O(R · h) memory a layer; so does a gradient of a gradient.
+inline Tensor gathered_mlp(MlpRows const& rows, MlpLayers const& mlp) {
+  detail::check_gathered_mlp(rows, mlp);
+  if (!detail::runs_in_tiles(rows, mlp)) return detail::gathered_mlp_by_operations(rows, mlp);
+  return detail::run_in_tiles(rows, mlp, {}, -1).front();
+}
+
+/// The same, and the sum of its rows at their targets [R] in 0 … targets − 1, in the same pass.
+inline Messages gathered_mlp_and_sum(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
+  detail::check_gathered_mlp(rows, mlp);
+  check(target.dim() == 1 && target.size(0) == detail::rows_of(rows), "gathered_mlp: expected {} targets, got {}", detail::rows_of(rows),
+        shape_text(target));
+  if (detail::runs_in_tiles(rows, mlp)) {
+    auto made = detail::run_in_tiles(rows, mlp, target, targets);
+    return {std::move(made[0]), std::move(made[1])};
+  }
+  auto values = detail::gathered_mlp_by_operations(rows, mlp);
+  auto sums = at::zeros({targets, values.size(1)}, values.options()).index_add(0, target, values);
+  return {std::move(values), std::move(sums)};
+}
+
+}  // namespace dew

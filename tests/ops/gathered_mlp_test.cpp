@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/ops/gathered_mlp.hpp"
+
+#include "model/small_graph.hpp"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+using namespace dew;
+using namespace dew::test;
+
+namespace {
+
+struct Case {
+  std::int64_t rows = 40;
+  std::vector<std::int64_t> gathered = {}, given = {};
+  PartTransform transform = PartTransform::none;
+  bool residual = false, bias = true, final_relu = false;
+  std::vector<std::int64_t> widths = {6, 6, 3};  // of the layers' outputs
+  at::ScalarType type = at::kDouble;
+};
+
+/// A call with random tensors, all of them leaves that want a gradient.
+struct Call {
+  MlpRows rows;
+  MlpLayers mlp;
+  Tensor target;
+  std::int64_t const targets = 7;
+  std::vector<Tensor> leaves;
+
+  explicit Call(Case const& c) {
+    auto const leaf = [&](at::IntArrayRef sizes) {
+      return leaves.emplace_back(at::randn(sizes, at::TensorOptions().dtype(c.type)).requires_grad_());
+    };
+    std::int64_t in = 0;
+    for (auto width : c.gathered) rows.gathered.push_back({leaf({9, width}), at::randint(0, 9, {c.rows}, at::kLong)}), in += width;
+    for (auto width : c.given) rows.given.push_back(leaf({c.rows, width})), in += width;
+    rows.transform = c.transform;
+    rows.residual = c.residual;
+    if (c.transform == PartTransform::layer_norm) rows.norm_weight = leaf({c.given[0]}), rows.norm_bias = leaf({c.given[0]});
+    for (auto width : c.widths) {
+      mlp.weights.push_back(leaf({width, in}));
+      if (c.bias) mlp.biases.push_back(leaf({width}));
+      in = width;
+    }
+    mlp.final_relu = c.final_relu;
+    target = at::randint(0, targets, {c.rows}, at::kLong);
+  }
+  Messages by_reference() const {
+    auto const values = gathered_mlp_reference(rows, mlp);
+    return {values, at::zeros({targets, values.size(1)}, values.options()).index_add(0, target, values)};
+  }
+};
+
+std::vector<Tensor> gradients(Messages const& of, std::vector<Tensor> const& leaves, Tensor const& up_values, Tensor const& up_sums) {
+  auto out = torch::autograd::grad({of.values, of.sums}, leaves, {up_values, up_sums}, std::nullopt, false, /*allow_unused=*/true);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (!out[i].defined()) out[i] = at::zeros_like(leaves[i]);
+  return out;
+}
+
+void check_equal(Call const& call, double tolerance) {
+  auto const got = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets), expected = call.by_reference();
+  CHECK(at::allclose(got.values, expected.values, tolerance, tolerance));
+  CHECK(at::allclose(got.sums, expected.sums, tolerance, tolerance * 10));
+  CHECK(at::allclose(gathered_mlp(call.rows, call.mlp), expected.values, tolerance, tolerance));
+  auto const up_values = at::randn_like(expected.values), up_sums = at::randn_like(expected.sums);
+  auto const a = gradients(got, call.leaves, up_values, up_sums), b = gradients(expected, call.leaves, up_values, up_sums);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CAPTURE(i);
+    double const scale = b[i].numel() > 0 ? b[i].abs().max().item<double>() : 0;
+    CHECK(at::allclose(a[i], b[i], 0, tolerance * (1 + scale)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gathered MLP: value and gradients of the reference, for any parts, layers, biases and transforms") {
+  seed();
+  using enum PartTransform;
+  std::vector<Case> const cases{
+      {.gathered = {5, 5}, .given = {4}},
+      {.gathered = {5}, .given = {}},
+      {.gathered = {}, .given = {4}},
+      {.gathered = {5, 2, 3}, .given = {4, 1, 2}},
+      {.gathered = {5, 5}, .given = {4}, .bias = false, .final_relu = true},
+      {.gathered = {5, 5}, .given = {4}, .final_relu = true},
+      {.gathered = {5, 5}, .given = {4}, .transform = relu},
+      {.gathered = {5, 5}, .given = {4, 2}, .transform = relu},
+      {.gathered = {5, 5}, .given = {3}, .transform = layer_norm},
+      {.gathered = {5, 5}, .given = {3}, .transform = layer_norm, .residual = true},
+      {.gathered = {5, 5}, .given = {3}, .transform = relu, .residual = true},
+      {.gathered = {5, 5}, .given = {3}, .residual = true},
+      {.gathered = {5, 5}, .given = {3}, .transform = layer_norm, .widths = {3}},
+      {.gathered = {5, 5}, .given = {4}, .widths = {1}},
+      {.gathered = {5, 5}, .given = {4}, .widths = {33, 1}},
+      {.gathered = {5, 5}, .given = {4}, .widths = {2, 17, 5, 8}},
+      {.gathered = {5, 0}, .given = {4, 0}},
+      {.gathered = {}, .given = {0, 4}},
+  };
+  for (std::size_t number = 0; number < cases.size(); ++number)
+    for (std::int64_t rows : {0, 1, 40, 2500})
+      for (auto type : {at::kDouble, at::kFloat}) {
+        auto shape = cases[number];
+        shape.rows = rows, shape.type = type;
+        CAPTURE(number);
+        CAPTURE(rows);
+        CAPTURE(shape.type == at::kDouble);
+        check_equal(Call(shape), type == at::kDouble ? 1e-10 : 2e-4);
+      }
+}
+
+TEST_CASE("gathered MLP: wide layers, and rows that are no multiple of a tile, in any number of threads") {
+  seed();
+  auto const threads = at::get_num_threads();
+  for (int n : {1, 2, 3}) {
+    at::set_num_threads(n);
+    for (std::int64_t rows : {63, 64, 65, 1024, 1025, 5000}) {
+      CAPTURE(n);
+      CAPTURE(rows);
+      Call const call({.rows = rows, .gathered = {40, 40}, .given = {64}, .widths = {700, 64, 64}});
+      check_equal(call, 1e-9);
+      auto const once = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets),
+                 again = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets);
+      CHECK(at::equal(once.sums, again.sums));
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("gathered MLP: only the gradients that are asked for, with one of two outputs used, and none at all") {
+  seed();
+  Call const call({.gathered = {5, 5}, .given = {3}, .transform = PartTransform::layer_norm, .residual = true});
+  auto const values_only = [](Messages const& m) { return m.values.square().sum(); };
+  auto const sums_only = [](Messages const& m) { return m.sums.square().sum(); };
+  for (auto const& loss : {+values_only, +sums_only})
+    for (auto const& leaf : call.leaves) {
+      auto const got = torch::autograd::grad({loss(gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets))}, {leaf})[0],
+                 expected = torch::autograd::grad({loss(call.by_reference())}, {leaf})[0];
+      CHECK(at::allclose(got, expected));
+    }
+  for (std::size_t frozen = 0; frozen < call.leaves.size(); ++frozen) {
+    call.leaves[frozen].requires_grad_(false);
+    auto wanted = call.leaves;
+    wanted.erase(wanted.begin() + std::ptrdiff_t(frozen));
+    auto const got = torch::autograd::grad({values_only(gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets))}, wanted),
+               expected = torch::autograd::grad({values_only(call.by_reference())}, wanted);
+    for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(at::allclose(got[i], expected[i]));
+    call.leaves[frozen].requires_grad_(true);
+  }
+  at::NoGradGuard no_grad;
+  CHECK_FALSE(gathered_mlp(call.rows, call.mlp).requires_grad());
+}
+
+TEST_CASE("gathered MLP: a gradient can be differentiated again") {
+  seed();
+  Call const call({.gathered = {5, 5}, .given = {3}, .transform = PartTransform::relu});
+  auto const penalty = [&](Tensor const& values) {
+    auto const first = torch::autograd::grad({values.pow(3).sum()}, {call.leaves[0]}, {}, std::nullopt, /*create_graph=*/true)[0];
+    return torch::autograd::grad({first.square().sum()}, {call.leaves[0], call.mlp.weights[1]});
+  };
+  auto const got = penalty(gathered_mlp(call.rows, call.mlp)), expected = penalty(gathered_mlp_reference(call.rows, call.mlp));
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(at::allclose(got[i], expected[i]));
+}
+
+TEST_CASE("gathered MLP: other dtypes go through torch operations, and NaN stays what it is") {
+  seed();
+  Call const call({.gathered = {5, 5}, .given = {4}, .type = at::kBFloat16});
+  bool const same_type = gathered_mlp(call.rows, call.mlp).scalar_type() == at::kBFloat16;
+  CHECK(same_type);
+  Call lost({.gathered = {5}, .given = {4}});
+  at::NoGradGuard no_grad;
+  lost.rows.given[0][3][0] = std::numeric_limits<double>::quiet_NaN();
+  auto const is_nan = at::isnan(gathered_mlp(lost.rows, lost.mlp)).any(1);
+  CHECK(is_nan[3].item<bool>());
+  CHECK(is_nan.sum().item<int>() == 1);
+}
+
+TEST_CASE("gathered MLP: what does not fit is refused") {
+  seed();
+  auto const x = at::randn({4, 3}), index = at::tensor({0, 3}, at::kLong), e = at::randn({2, 2});
+  auto const run = [&](MlpRows const& rows, std::vector<Tensor> const& weights) { return gathered_mlp(rows, {.weights = weights}); };
+  CHECK_THROWS_WITH_AS(run({.gathered = {{x, index}}, .given = {e}}, {at::randn({5, 7})}), doctest::Contains("a weight of 5 columns"), Error);
+  CHECK_THROWS_WITH_AS(run({.gathered = {{x, index}}, .given = {at::randn({3, 2})}}, {at::randn({5, 5})}),
+                       doctest::Contains("given parts of 2 rows, got [3, 2]"), Error);
+  CHECK_THROWS_WITH_AS(run({.gathered = {{x, at::tensor({0, 4}, at::kLong)}}}, {at::randn({5, 3})}),
+                       doctest::Contains("index 4 is out of range: there are 4 rows"), Error);
+  CHECK_THROWS_WITH_AS(run({.gathered = {{x, at::tensor({-1, 0}, at::kLong)}}}, {at::randn({5, 3})}),
+                       doctest::Contains("index -1 is out of range"), Error);
+  CHECK_THROWS_WITH_AS(run({.given = {e}, .residual = true}, {at::randn({5, 2})}), doctest::Contains("a residual needs"), Error);
+  CHECK_THROWS_WITH_AS(run({.given = {e}, .transform = PartTransform::layer_norm}, {at::randn({5, 2})}),
+                       doctest::Contains("a layer norm needs"), Error);
+  CHECK_THROWS_WITH_AS(run({}, {at::randn({5, 2})}), doctest::Contains("the rows have no part"), Error);
+  CHECK_THROWS_WITH_AS(gathered_mlp_and_sum({.given = {e}}, {.weights = {at::randn({5, 2})}}, at::tensor({0, 1, 2}, at::kLong), 3),
+                       doctest::Contains("expected 2 targets, got [3]"), Error);
+  CHECK_THROWS_WITH_AS(gathered_mlp_and_sum({.given = {e}}, {.weights = {at::randn({5, 2})}}, at::tensor({0, 3}, at::kLong), 3),
+                       doctest::Contains("index 3 is out of range: there are 3 rows"), Error);
+}

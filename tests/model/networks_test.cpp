@@ -119,7 +119,7 @@ TEST_CASE("stack: prenorm is its formula") {
   auto const unit = [](Tensor const& t) { return (t - t.mean(1, true)) / (t.var(1, false, true) + 1e-5).sqrt(); };
   for (int i = 0; i < 2; ++i) {
     auto const net = layer(stack, i, shape);
-    e = e + net.message(unit(x), edges, unit(e));
+    e = e + net.message(unit(x), edges, {.given = {unit(e)}}).values;
     x = x + net.update(unit(x), at::zeros({7, 4}).index_add(0, edges[1], e) / degree.sqrt().unsqueeze(1));
     CHECK(at::allclose(out.edges[std::size_t(i) + 1], e, 1e-4, 1e-5));
   }

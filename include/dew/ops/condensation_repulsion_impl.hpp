@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
 #include "dew/ops/condensation.hpp"
 
@@ -94,7 +95,7 @@ struct RepulsionChunk {
 };
 
 template <class T>
-void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits,
+DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits,
                      std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q, RepulsionChunk& out) {
   constexpr auto lanes = ObjectTiles<T>::lanes;
   bool const with_gradient = grad_x != nullptr;

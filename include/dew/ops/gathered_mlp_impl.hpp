@@ -170,7 +170,7 @@ class MlpTiles {
     std::int64_t widest = 1;
     for (auto const& weight : weights_) widest = std::max({widest, weight.size(0)});
     for (auto const& part : given_) widest = std::max(widest, part.size(1));
-    tile_ = std::clamp<std::int64_t>(32768 / widest, 64, 1024);
+    tile_ = std::clamp<std::int64_t>(65536 / widest, 64, 1024);
     auto const tiles = (plan.rows + tile_ - 1) / tile_;
     parts_ = std::clamp<std::int64_t>(at::get_num_threads(), 1, std::max<std::int64_t>(1, tiles));
     for (std::int64_t p = 0; p <= parts_; ++p) bounds_.push_back(std::min(plan.rows, tiles * p / parts_ * tile_));

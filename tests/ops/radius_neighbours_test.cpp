@@ -92,3 +92,25 @@ TEST_CASE("points that are not finite, a wrong shape and a negative radius throw
   CHECK_THROWS_WITH_AS(radius_neighbours(at::zeros({2, 2}), -1), doctest::Contains("≥ 0, got -1"), Error);
   CHECK_THROWS_AS(radius_neighbours(at::zeros({2, 2}), NAN), Error);
 }
+
+TEST_CASE("radius neighbours: a pair at the very edge of the radius is found, in single precision too") {
+  seed();
+  auto const is_neighbour = [](Tensor const& x, double radius, std::int64_t j) {  // of the first point
+    auto const found = radius_neighbours(x, radius, Boundary::closed);
+    return (found.index.narrow(0, 0, found.offsets[1].item<std::int64_t>()) == j).any().item<bool>();
+  };
+  for (auto type : {at::kFloat, at::kDouble})
+    for (std::int64_t d : {1, 3, 24}) {
+      auto const x = at::randn({40, d}, at::TensorOptions().dtype(type)) + 100;
+      auto const exact = (x[0].to(at::kDouble) - x.to(at::kDouble)).square();  // [40, d]
+      for (std::int64_t j = 1; j < 40; ++j) {
+        double d2 = 0;
+        for (std::int64_t c = 0; c < d; ++c) d2 += exact[j][c].item<double>();
+        double radius = std::sqrt(d2);
+        while (radius * radius < d2) radius = std::nextafter(radius, 2 * radius);
+        CHECK(is_neighbour(x, radius, j));
+        while (radius * radius >= d2) radius = std::nextafter(radius, 0.0);
+        CHECK_FALSE(is_neighbour(x, radius, j));
+      }
+    }
+}

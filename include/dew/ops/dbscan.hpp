@@ -50,12 +50,12 @@ inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step)
       auto const queries = tree.nodes()[std::size_t(own)];
       std::vector<std::int64_t> count(std::size_t(queries.end - queries.begin), 0);
       tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool whole) {
-        for (auto i = queries.begin; i < queries.end; ++i) {
-          auto& n = count[std::size_t(i - queries.begin)];
-          if (whole) n += node.end - node.begin;
-          else
-            for (auto j = node.begin; j < node.end; ++j) n += tree.distance2(i, j) <= eps2;
-        }
+        if (whole)
+          for (auto& n : count) n += node.end - node.begin;
+        else
+          tree.visit_pairs(
+              queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2; },
+              [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - queries.begin)]; });
       });
       for (auto i = queries.begin; i < queries.end; ++i)
         core[std::size_t(tree.original(i))] = count[std::size_t(i - queries.begin)] >= step.min_points;
@@ -68,12 +68,12 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
   double const eps2 = step.eps * step.eps;
   auto const n = std::size_t(tree.size());
   auto const core = step.min_points == 1 ? std::vector<char>(n, 1) : core_points(tree, step);
+  auto const is_core = [&](std::int32_t place) { return core[std::size_t(tree.original(place))] != 0; };
   UnionFind sets(tree.size());
   for (auto own : tree.leaves()) {
     auto const queries = tree.nodes()[std::size_t(own)];
     tree.visit_near(own, eps2, true, [&](KdTree::Node const& node, bool whole) {
       if (whole) {  // all are neighbours of all: every core point joins the first one here
-        auto const is_core = [&](std::int32_t p) { return core[std::size_t(tree.original(p))] != 0; };
         auto first = queries.begin;
         while (first < queries.end && !is_core(first)) ++first;
         if (first == queries.end) return;
@@ -82,30 +82,28 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
             if (is_core(p)) sets.unite(tree.original(first), tree.original(p));
         return;
       }
-      for (auto p = queries.begin; p < queries.end; ++p) {
-        auto const i = tree.original(p);
-        if (!core[std::size_t(i)]) continue;
-        for (auto q = std::max(node.begin, p + 1); q < node.end; ++q)
-          if (auto const j = tree.original(q); core[std::size_t(j)] && tree.distance2(p, q) <= eps2) sets.unite(i, j);
-      }
+      tree.visit_pairs(
+          queries, node, is_core, [&](std::int32_t) { return eps2; },
+          [&](std::int32_t p, std::int32_t q, double) {
+            if (q > p && is_core(q)) sets.unite(tree.original(p), tree.original(q));
+          });
     });
   }
   auto labels = core_labels(sets, core);
   if (step.min_points <= 2) return labels;  // a point with a core neighbour is then core itself
   for (auto own : tree.leaves()) {
     auto const queries = tree.nodes()[std::size_t(own)];
-    auto const is_core = [&](std::int32_t p) { return core[std::size_t(tree.original(p))] != 0; };
     bool all_core = true;
     for (auto p = queries.begin; p < queries.end; ++p) all_core = all_core && is_core(p);
     if (all_core) continue;
     tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool) {
-      for (auto p = queries.begin; p < queries.end; ++p) {
-        if (is_core(p)) continue;
-        auto& label = labels[std::size_t(tree.original(p))];
-        for (auto q = node.begin; q < node.end; ++q)
-          if (is_core(q) && tree.distance2(p, q) <= eps2)
+      tree.visit_pairs(
+          queries, node, [&](std::int32_t p) { return !is_core(p); }, [&](std::int32_t) { return eps2; },
+          [&](std::int32_t p, std::int32_t q, double) {
+            if (!is_core(q)) return;
+            auto& label = labels[std::size_t(tree.original(p))];
             if (auto const its = labels[std::size_t(tree.original(q))]; label < 0 || its < label) label = its;
-      }
+          });
     });
   }
   return labels;

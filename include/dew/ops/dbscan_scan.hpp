@@ -56,13 +56,14 @@ struct SteppedPairs {
     auto const queries = tree.nodes()[std::size_t(leaf)];
     std::int64_t number = 0;
     tree.visit_near(leaf, eps2.back(), true, [&](KdTree::Node const& node, bool) {
-      for (auto p = queries.begin; p < queries.end; ++p)
-        for (auto q = std::max(node.begin, p + 1); q < node.end; ++q)
-          if (auto const d2 = tree.distance2(p, q); d2 <= eps2.back()) {
+      tree.visit_pairs(
+          queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2.back(); },
+          [&](std::int32_t p, std::int32_t q, double d2) {
+            if (q <= p) return;
             auto const step = std::lower_bound(eps2.begin(), eps2.end(), d2) - eps2.begin();
             found(place[std::size_t(step)], tree.original(p), tree.original(q));
             ++number;
-          }
+          });
     });
     return number;
   }

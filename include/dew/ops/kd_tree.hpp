@@ -3,6 +3,7 @@
 // N points, d dimensions.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -12,15 +13,59 @@
 #include <vector>
 
 #include "dew/core/error.hpp"
+#include "dew/core/simd.hpp"
 #include "dew/core/torch.hpp"
 
 namespace dew {
 
-/// A balanced tree over points [N, d]: each node is halved along its widest dimension until at most 16 points are left.
+namespace detail {
+/// Which of 16 points [d, 16] lie at a squared distance ≤ bound from x [d], as bits; in T, so that points near the bound may go either way.
+template <class T>
+DEW_SIMD inline std::uint32_t near_in_block(T const* x, T const* block, std::size_t d, T bound) {
+  alignas(64) T sum[16] = {};
+  std::uint32_t near = 0;
+  for (std::size_t c = 0; c < d;) {
+    for (auto const stop = std::min(d, c + 8); c < stop; ++c) {
+      T const value = x[c];
+      T const* points = block + c * 16;
+#pragma omp simd
+      for (int b = 0; b < 16; ++b) sum[b] += (value - points[b]) * (value - points[b]);
+    }
+    near = 0;
+#pragma omp simd reduction(| : near)
+    for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound) << b;
+    if (near == 0) return 0;  // partial sums only grow, rounded ones too
+  }
+  return d > 0 ? near : 0xffff;
+}
+
+/// Which of 16 points [d, 16] lie at a squared distance ≤ their bound from a box, as bits; in T, as above.
+template <class T>
+DEW_SIMD inline std::uint32_t near_box(T const* block, T const* low, T const* high, std::size_t d, T const* bound) {
+  alignas(64) T sum[16] = {};
+  for (std::size_t c = 0; c < d; ++c) {
+    T const least = low[c], most = high[c];
+    T const* points = block + c * 16;
+#pragma omp simd
+    for (int b = 0; b < 16; ++b) {
+      T const below = least - points[b], above = points[b] - most, further = below > above ? below : above;
+      T const gap = further > T(0) ? further : T(0);
+      sum[b] += gap * gap;
+    }
+  }
+  std::uint32_t near = 0;
+#pragma omp simd reduction(| : near)
+  for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound[b]) << b;
+  return near;
+}
+}  // namespace detail
+
+/// A balanced tree over points [N, d]: each node is halved along its widest dimension until at most 16 points are left; all leaves but the
+/// last hold 16.
 ///
 /// Inside, points stand in *tree order*, in which every node is a range of places; `original` leads back. Distances are computed in double,
 /// and so that the bounds of boxes are exact: a box is left out, or taken whole, only when the rounded distance of each of its points says
-/// so too. Building O(d · N log N), memory 8·d·N bytes and some. Reproducible. On the CPU. Throws `Error` for points that are not finite.
+/// so too. Building O(d · N log N), memory 24·d·N bytes and some. Reproducible. On the CPU. Throws `Error` for points that are not finite.
 /// Prunes little above some twenty dimensions without clusters; then it is as slow as all pairs, but needs no more memory.
 class KdTree {
  public:
@@ -46,6 +91,8 @@ class KdTree {
     if (n > 0) build(0, n, data);
     points_.resize(std::size_t(n) * d_);
     for (std::size_t p = 0; p < original_.size(); ++p) std::copy_n(data + std::size_t(original_[p]) * d_, d_, points_.data() + p * d_);
+    if (points.scalar_type() == at::kFloat) single_ = rough<float>();
+    else double_ = rough<double>();
   }
 
   std::int32_t size() const { return std::int32_t(original_.size()); }
@@ -55,33 +102,35 @@ class KdTree {
   /// Numbers of the leaves, in tree order; together they hold every point once.
   std::vector<std::int32_t> const& leaves() const { return leaves_; }
 
-  /// Squared distance of the points at two places.
-  double distance2(std::int32_t a, std::int32_t b) const {
-    double const* x = points_.data() + std::size_t(a) * d_;
-    double const* y = points_.data() + std::size_t(b) * d_;
-    double sum = 0;
-    for (std::size_t c = 0; c < d_; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
-    return sum;
+  /// Calls `visit(i, j, squared distance)` for the places i of `leaf` and j of `node` at a squared distance ≤ `radius2(i)`, a point and itself
+  /// included; for each i that is `wanted(i)`. `radius2` may shrink from visit to visit.
+  template <class Wanted, class Radius2, class Visit>
+  void visit_pairs(Node const& leaf, Node const& node, Wanted&& wanted, Radius2&& radius2, Visit&& visit) const {
+    if (single_.used()) visit_pairs_in(single_, leaf, node, wanted, radius2, visit);
+    else visit_pairs_in(double_, leaf, node, wanted, radius2, visit);
   }
 
-  /// Calls `visit(leaf)` for leaves in the order of their distance from the point at a place, nearest first. `visit` returns the squared
-  /// distance beyond which leaves need not be looked at any more (leaves at exactly that distance still are); the first bound is `radius2`.
+  /// Calls `visit(other)` for leaves that may hold points near those of `leaf`, near ones first. `visit` returns the squared distance from
+  /// any point of `leaf` beyond which points need not be looked at any more (those at exactly that distance still are); the first bound is
+  /// `radius2`.
   template <class Visit>
-  void visit_nearest(std::int32_t place, double radius2, Visit&& visit) const {
-    std::vector<std::pair<double, std::int32_t>> queue{{distance2_to_box(place, 0), 0}};  // a heap whose first is the nearest
+  void visit_nearest(std::int32_t leaf, double radius2, Visit&& visit) const {
+    std::vector<std::pair<double, std::int32_t>> stack{{0, 0}};
     double bound = radius2;
-    while (!queue.empty()) {
-      std::pop_heap(queue.begin(), queue.end(), std::greater<>());
-      auto const [nearest, at] = queue.back();
-      queue.pop_back();
-      if (nearest > bound) return;
+    while (!stack.empty()) {
+      auto const [nearest, at] = stack.back();
+      stack.pop_back();
+      if (nearest > bound) continue;
       auto const& node = nodes_[std::size_t(at)];
-      if (node.is_leaf()) bound = std::min(bound, visit(node));
-      else
-        for (auto child : {node.left, node.right}) {
-          queue.emplace_back(distance2_to_box(place, child), child);
-          std::push_heap(queue.begin(), queue.end(), std::greater<>());
-        }
+      if (node.is_leaf()) {
+        bound = std::min(bound, visit(node));
+        continue;
+      }
+      std::pair left{bounds(leaf, node.left).first, node.left}, right{bounds(leaf, node.right).first, node.right};
+      // both at the same distance: the one that holds the leaf itself
+      if (right.first < left.first || (right.first == left.first && nodes_[std::size_t(leaf)].begin >= nodes_[std::size_t(node.right)].begin))
+        std::swap(left, right);
+      stack.push_back(right), stack.push_back(left);
     }
   }
 
@@ -130,12 +179,64 @@ class KdTree {
       double const a = d_ ? data[std::size_t(i) * d_ + widest] : 0, b = d_ ? data[std::size_t(j) * d_ + widest] : 0;
       return a != b ? a < b : i < j;
     };
-    auto const middle = begin + (end - begin) / 2;
+    auto const middle = begin + ((end - begin) / 2 + leaf_size - 1) / leaf_size * leaf_size;
     std::nth_element(original_.begin() + begin, original_.begin() + middle, original_.begin() + end, before);
     auto const left = build(begin, middle, data), right = build(middle, end, data);
     nodes_[std::size_t(number)].left = left;
     nodes_[std::size_t(number)].right = right;
     return number;
+  }
+
+  /// Coordinates for the comparisons that come first, in T.
+  template <class T> struct Rough {
+    std::vector<T> points;  // [N, d] in tree order
+    std::vector<T> blocks;  // [leaves, d, 16] the same, coordinate by coordinate; NaN behind the last point
+    std::vector<T> boxes;   // [leaves, 2, d]
+    bool used() const { return !points.empty(); }
+  };
+
+  template <class T> Rough<T> rough() const {
+    auto const n = original_.size(), width = std::size_t(leaf_size);
+    Rough<T> out{{points_.begin(), points_.end()}, std::vector<T>(leaves_.size() * width * d_, std::numeric_limits<T>::quiet_NaN()), {}};
+    for (std::size_t p = 0; p < n; ++p)
+      for (std::size_t c = 0; c < d_; ++c) out.blocks[(p / width * d_ + c) * width + p % width] = T(points_[p * d_ + c]);
+    for (auto leaf : leaves_)
+      for (std::size_t c = 0; c < 2 * d_; ++c) out.boxes.push_back(T(boxes_[std::size_t(leaf) * 2 * d_ + c]));
+    return out;
+  }
+
+  template <class T, class Wanted, class Radius2, class Visit>
+  void visit_pairs_in(Rough<T> const& rough, Node const& leaf, Node const& node, Wanted const& wanted, Radius2 const& radius2,
+                      Visit const& visit) const {
+    // The rounded distance is off by a share of itself, no more: the differences are of exact numbers.
+    T const slack = T(1) + T(d_ + 8) * std::numeric_limits<T>::epsilon();
+    alignas(64) T bounds[16] = {};
+    std::uint32_t all = 0;
+    for (auto i = leaf.begin; i < leaf.end; ++i)
+      if (wanted(i)) all |= 1U << (i - leaf.begin);
+    for (auto begin = node.begin; begin < node.end; begin += leaf_size) {
+      for (auto i = leaf.begin; i < leaf.end; ++i) bounds[i - leaf.begin] = T(radius2(i)) * slack;
+      auto const* box = rough.boxes.data() + std::size_t(begin / leaf_size) * 2 * d_;
+      auto queries = all & detail::near_box(rough.blocks.data() + std::size_t(leaf.begin) * d_, box, box + d_, d_, bounds);
+      for (; queries != 0; queries &= queries - 1) {
+        auto const i = leaf.begin + std::countr_zero(queries);
+        auto near = detail::near_in_block(rough.points.data() + std::size_t(i) * d_, rough.blocks.data() + std::size_t(begin) * d_, d_,
+                                          bounds[i - leaf.begin]);
+        if (node.end - begin < leaf_size) near &= (1U << (node.end - begin)) - 1;
+        for (; near != 0; near &= near - 1) {
+          auto const j = begin + std::countr_zero(near);
+          if (auto const d2 = distance2(i, j); d2 <= radius2(i)) visit(i, j, d2);
+        }
+      }
+    }
+  }
+
+  /// Squared distance of the points at two places.
+  double distance2(std::int32_t a, std::int32_t b) const {
+    double const *x = points_.data() + std::size_t(a) * d_, *y = points_.data() + std::size_t(b) * d_;
+    double sum = 0;
+    for (std::size_t c = 0; c < d_; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
+    return sum;
   }
 
   /// Squared distances between which all pairs of points of two nodes lie. Rounding is monotonic, and the sums run as in `distance2`.
@@ -151,19 +252,10 @@ class KdTree {
     return {nearest, farthest};
   }
 
-  /// Squared distance below which no point of a node lies from the point at a place.
-  double distance2_to_box(std::int32_t place, std::int32_t a) const {
-    double const *low = boxes_.data() + std::size_t(a) * 2 * d_, *high = low + d_, *x = points_.data() + std::size_t(place) * d_;
-    double sum = 0;
-    for (std::size_t c = 0; c < d_; ++c) {
-      double const gap = std::max({0.0, low[c] - x[c], x[c] - high[c]});
-      sum += gap * gap;
-    }
-    return sum;
-  }
-
   std::size_t d_ = 0;
   std::vector<double> points_;          // [N, d] in tree order
+  Rough<float> single_;                 // one of the two: points of single precision are compared in it first
+  Rough<double> double_;
   std::vector<double> boxes_;           // [nodes, 2, d] lowest and highest coordinates
   std::vector<std::int32_t> original_;  // [N]
   std::vector<Node> nodes_;             // the root is first

@@ -15,30 +15,27 @@
 namespace dew {
 
 namespace detail {
-/// The best so many candidates of a query, by (distance, row): a heap whose first is the worst.
+/// The best so many candidates of a query within a radius, by (distance, row), nearest first.
 class NearestList {
  public:
-  explicit NearestList(std::size_t k) : k_(k) { entries_.reserve(k); }
-  double worst() const { return entries_.size() < k_ ? std::numeric_limits<double>::infinity() : entries_.front().first; }
+  NearestList(std::size_t k, double radius2) : k_(k), radius2_(radius2) { entries_.reserve(k); }
+  /// The squared distance that a candidate may not exceed.
+  double worst() const { return entries_.size() < k_ ? radius2_ : entries_.back().first; }
   void offer(double d2, std::int32_t row) {
     std::pair const entry(d2, row);
-    if (entries_.size() < k_) {
-      entries_.push_back(entry);
-      std::push_heap(entries_.begin(), entries_.end());
-    } else if (entry < entries_.front()) {
-      std::pop_heap(entries_.begin(), entries_.end());
-      entries_.back() = entry;
-      std::push_heap(entries_.begin(), entries_.end());
+    if (entries_.size() == k_) {
+      if (!(entry < entries_.back())) return;
+      entries_.pop_back();
     }
+    auto place = entries_.end();  // few candidates come far forward: from behind
+    while (place != entries_.begin() && entry < *std::prev(place)) --place;
+    entries_.insert(place, entry);
   }
-  /// Nearest first.
-  std::vector<std::pair<double, std::int32_t>> take() {
-    std::sort_heap(entries_.begin(), entries_.end());
-    return std::move(entries_);
-  }
+  std::vector<std::pair<double, std::int32_t>> const& entries() const { return entries_; }
 
  private:
   std::size_t k_;
+  double radius2_;
   std::vector<std::pair<double, std::int32_t>> entries_;
 };
 }  // namespace detail
@@ -60,19 +57,24 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
   std::vector<std::vector<std::pair<std::int32_t, double>>> found(static_cast<std::size_t>(n));
   if (k > 0)
     at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<detail::NearestList> nearest;
       for (auto l = begin; l < end; ++l) {
         auto const leaf = tree.leaves()[std::size_t(l)];
         auto const queries = tree.nodes()[std::size_t(leaf)];
+        nearest.assign(std::size_t(queries.end - queries.begin), detail::NearestList(std::size_t(k), radius * radius));
+        auto const of = [&](std::int32_t i) -> detail::NearestList& { return nearest[std::size_t(i - queries.begin)]; };
+        tree.visit_nearest(leaf, radius * radius, [&](KdTree::Node const& node) {
+          tree.visit_pairs(
+              queries, node, [](std::int32_t) { return true; }, [&](std::int32_t i) { return of(i).worst(); },
+              [&](std::int32_t i, std::int32_t j, double d2) {
+                if (j != i || self == Self::included) of(i).offer(d2, tree.original(j));
+              });
+          double worst = 0;
+          for (auto const& list : nearest) worst = std::max(worst, list.worst());
+          return worst;
+        });
         for (auto i = queries.begin; i < queries.end; ++i) {
-          detail::NearestList nearest{std::size_t(k)};
-          tree.visit_nearest(i, radius * radius, [&](KdTree::Node const& node) {
-            for (auto j = node.begin; j < node.end; ++j) {
-              if (j == i && self == Self::left_out) continue;
-              nearest.offer(tree.distance2(i, j), tree.original(j));
-            }
-            return nearest.worst();
-          });
-          auto row = nearest.take();
+          auto row = of(i).entries();
           while (!row.empty() && !(row.back().first < radius * radius)) row.pop_back();
           if (self == Self::included) {  // itself first, before others at the same place
             auto const own = std::pair(0.0, tree.original(i));

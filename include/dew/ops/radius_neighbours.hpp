@@ -61,10 +61,12 @@ inline Neighbours radius_neighbours(Tensor const& points, double radius, Boundar
       auto const own = tree.leaves()[std::size_t(leaf)];
       auto const queries = tree.nodes()[std::size_t(own)];
       tree.visit_near(own, radius2, false, [&](KdTree::Node const& node, bool) {
-        for (auto i = queries.begin; i < queries.end; ++i)
-          for (auto j = node.begin; j < node.end; ++j)
-            if (auto const d2 = tree.distance2(i, j); i != j && (d2 < radius2 || (boundary == Boundary::closed && d2 == radius2)))
-              found[std::size_t(tree.original(i))].emplace_back(tree.original(j), std::sqrt(d2));
+        tree.visit_pairs(
+            queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return radius2; },
+            [&](std::int32_t i, std::int32_t j, double d2) {
+              if (i != j && (d2 < radius2 || boundary == Boundary::closed))
+                found[std::size_t(tree.original(i))].emplace_back(tree.original(j), std::sqrt(d2));
+            });
       });
       for (auto i = queries.begin; i < queries.end; ++i)
         std::sort(found[std::size_t(tree.original(i))].begin(), found[std::size_t(tree.original(i))].end());

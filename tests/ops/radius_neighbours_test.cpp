@@ -6,6 +6,7 @@
 #include <random>
 
 #include "support/points.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using dew::test::lattice_points;
@@ -94,7 +95,7 @@ TEST_CASE("points that are not finite, a wrong shape and a negative radius throw
 }
 
 TEST_CASE("radius neighbours: a pair at the very edge of the radius is found, in single precision too") {
-  seed();
+  dew::test::seed();
   auto const is_neighbour = [](Tensor const& x, double radius, std::int64_t j) {  // of the first point
     auto const found = radius_neighbours(x, radius, Boundary::closed);
     return (found.index.narrow(0, 0, found.offsets[1].item<std::int64_t>()) == j).any().item<bool>();

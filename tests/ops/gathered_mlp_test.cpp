@@ -181,7 +181,8 @@ TEST_CASE("gathered MLP: what does not fit is refused") {
   seed();
   auto const x = at::randn({4, 3}), index = at::tensor({0, 3}, at::kLong), e = at::randn({2, 2});
   auto const run = [&](MlpRows const& rows, std::vector<Tensor> const& weights) { return gathered_mlp(rows, {.weights = weights}); };
-  CHECK_THROWS_WITH_AS(run({.gathered = {{x, index}}, .given = {e}}, {at::randn({5, 7})}), doctest::Contains("a weight of 5 columns"), Error);
+  CHECK_THROWS_WITH_AS(run({.gathered = {{x, index}}, .given = {e}}, {at::randn({5, 7})}), doctest::Contains("a weight of 5 columns"),
+                       Error);
   CHECK_THROWS_WITH_AS(run({.gathered = {{x, index}}, .given = {at::randn({3, 2})}}, {at::randn({5, 5})}),
                        doctest::Contains("given parts of 2 rows, got [3, 2]"), Error);
   CHECK_THROWS_WITH_AS(run({.gathered = {{x, at::tensor({0, 4}, at::kLong)}}}, {at::randn({5, 3})}),

@@ -96,7 +96,7 @@ struct RepulsionChunk {
 
 template <class T>
 DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T const* q, std::int64_t const* object, std::int64_t const* hits,
-                     std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q, RepulsionChunk& out) {
+                                     std::int64_t begin, std::int64_t end, T* grad_x, T* grad_q, RepulsionChunk& out) {
   constexpr auto lanes = ObjectTiles<T>::lanes;
   bool const with_gradient = grad_x != nullptr;
   auto const d = o.dim;

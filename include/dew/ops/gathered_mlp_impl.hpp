@@ -304,7 +304,8 @@ class MlpTiles {
     auto to = scratch.given[k].narrow(0, 0, n);
     if (plan_.transform == PartTransform::relu) tile::relu(data(to), from, n * width);
     else
-      tile::layer_norm(data(to), data(scratch.normal), data(scratch.inverse), from, n, width, cdata(norm_[0]), cdata(norm_[1]), T(plan_.eps));
+      tile::layer_norm(data(to), data(scratch.normal), data(scratch.inverse), from, n, width, cdata(norm_[0]), cdata(norm_[1]),
+                       T(plan_.eps));
     return to;
   }
 

@@ -128,7 +128,8 @@ class KdTree {
       }
       std::pair left{bounds(leaf, node.left).first, node.left}, right{bounds(leaf, node.right).first, node.right};
       // both at the same distance: the one that holds the leaf itself
-      if (right.first < left.first || (right.first == left.first && nodes_[std::size_t(leaf)].begin >= nodes_[std::size_t(node.right)].begin))
+      if (right.first < left.first ||
+          (right.first == left.first && nodes_[std::size_t(leaf)].begin >= nodes_[std::size_t(node.right)].begin))
         std::swap(left, right);
       stack.push_back(right), stack.push_back(left);
     }
@@ -253,8 +254,8 @@ class KdTree {
   }
 
   std::size_t d_ = 0;
-  std::vector<double> points_;          // [N, d] in tree order
-  Rough<float> single_;                 // one of the two: points of single precision are compared in it first
+  std::vector<double> points_;  // [N, d] in tree order
+  Rough<float> single_;         // one of the two: points of single precision are compared in it first
   Rough<double> double_;
   std::vector<double> boxes_;           // [nodes, 2, d] lowest and highest coordinates
   std::vector<std::int32_t> original_;  // [N]

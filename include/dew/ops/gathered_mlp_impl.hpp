@@ -42,27 +42,18 @@ DEW_SIMD inline void scatter_add(T* table, std::int64_t rows, std::int64_t width
   }
 }
 
+/// All rows the same: a bias.
 template <class T>
-DEW_SIMD inline void add_bias(T* z, std::int64_t rows, std::int64_t width, T const* bias) {
+DEW_SIMD inline void fill(T* z, std::int64_t rows, std::int64_t width, T const* bias) {
   for (std::int64_t r = 0; r < rows; ++r, z += width)
 #pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) z[c] += bias[c];
+    for (std::int64_t c = 0; c < width; ++c) z[c] = bias[c];
 }
 
 template <class T>
 DEW_SIMD inline void relu(T* z, T const* from, std::int64_t n) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) z[i] = from[i] < T(0) ? T(0) : from[i];  // keeps NaN
-}
-
-template <class T>
-DEW_SIMD inline void add_bias_relu(T* z, std::int64_t rows, std::int64_t width, T const* bias) {
-  for (std::int64_t r = 0; r < rows; ++r, z += width)
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) {
-      T const value = z[c] + bias[c];
-      z[c] = value < T(0) ? T(0) : value;
-    }
 }
 
 /// Zero where the ReLU's output is: its backward pass.
@@ -317,25 +308,24 @@ class MlpTiles {
       if (last && out == nullptr) return;
       auto z = last ? *out : scratch.activations[l].narrow(0, 0, n);
       auto const width = weights_[l].size(0);
-      if (l > 0) {
-        at::mm_out(z, scratch.activations[l - 1].narrow(0, 0, n), weights_[l].t());
-      } else {
-        bool fresh = true;
-        for (std::size_t k = 0; k < given_.size(); ++k) {
-          auto const part = given(scratch, k, begin, n);
-          if (part.size(1) == 0) continue;
-          auto const weight = weights_[0].narrow(1, given_column_[k], part.size(1)).t();
-          if (std::exchange(fresh, false)) at::mm_out(z, part, weight);
-          else z.addmm_(part, weight);
-        }
-        if (fresh) z.zero_();
+      // A product that adds to what is there needs no pass of its own over the tile: the bias and the gathered parts are there first.
+      bool fresh = !plan_.bias;
+      if (plan_.bias) tile::fill(data(z), n, width, cdata(biases_[l]));
+      auto const add_product = [&](Tensor const& of, Tensor const& weight) {
+        if (std::exchange(fresh, false)) at::mm_out(z, of, weight);
+        else z.addmm_(of, weight);
+      };
+      if (l > 0) add_product(scratch.activations[l - 1].narrow(0, 0, n), weights_[l].t());
+      else {
+        if (fresh && !gathered_.empty()) z.zero_(), fresh = false;
         for (std::size_t g = 0; g < gathered_.size(); ++g)
           tile::gather_add(data(z), n, width, cdata(products_[g]), rows_of(indices_[g], begin, n, gathered_[g].size(0)));
+        for (std::size_t k = 0; k < given_.size(); ++k)
+          if (auto const part = given(scratch, k, begin, n); part.size(1) > 0)
+            add_product(part, weights_[0].narrow(1, given_column_[k], part.size(1)).t());
+        if (fresh) z.zero_();
       }
-      bool const relu = !last || plan_.final_relu;
-      if (plan_.bias && relu) tile::add_bias_relu(data(z), n, width, cdata(biases_[l]));
-      else if (plan_.bias) tile::add_bias(data(z), n, width, cdata(biases_[l]));
-      else if (relu) tile::relu(data(z), cdata(z), n * width);
+      if (!last || plan_.final_relu) tile::relu(data(z), cdata(z), n * width);
     }
   }
 

@@ -109,6 +109,11 @@ class Child:
             raise Failed("memory" if memory else "other", text)
         return answer
 
+    def release(self):
+        """Gives back the memory of the last row."""
+        if self.process is not None and self.process.poll() is None:
+            self.ask(60, do="release")
+
     def stop(self):
         if self.process is not None:
             self.process.kill()
@@ -215,8 +220,10 @@ class Bench:
         self.rates = {}
         self.rows = []
         self.failed = {}  # (row, d, peer) → why, at which n: larger ones are left out
-        self.slow = {}  # the same with n → seconds of a run with 2 threads, where that ran once
-        self.checked = {}
+        self.slow = {}  # the same with the set → what came of a run with 2 threads, where that is the only one
+        self.checked = set()
+        self.written = None  # what stands in dew's file of results
+        self.long = {}  # (row, d, set, threads) → what dew's first run gave, where it took long
 
     def late(self):
         return time.monotonic() > self.deadline
@@ -224,9 +231,7 @@ class Bench:
     def make_data(self):
         program = Path(self.options.ours)
         complete = self.data / "complete"
-        if complete.exists() and complete.stat().st_mtime > program.stat().st_mtime:
-            return
-        if complete.exists() and self.options.keep_data:
+        if complete.exists() and (self.options.keep_data or complete.stat().st_mtime > program.stat().st_mtime):
             return
         start = time.monotonic()
         print("Simulating the event, training two networks on it", flush=True)
@@ -270,81 +275,53 @@ class Bench:
         """Compares the results of the last runs."""
         from safetensors.torch import load_file
 
-        results = []
-        for child in ("dew", side):
-            file = self.scratch / f"{child}.safetensors"
-            self.children[child].ask(180, do="result", file=str(file))
-            results.append(load_file(file))
-            file.unlink()
-        return difference(row, *results)
+        ours, other = (self.scratch / f"{child}.safetensors" for child in ("dew", side))
+        current = (row.name, row.d, folder.name)
+        if self.written != current:
+            self.children["dew"].ask(300, do="result", file=str(ours))
+            self.written = current
+        self.children[side].ask(180, do="result", file=str(other))
+        return difference(row, load_file(ours), load_file(other))
 
     def case(self, row, folder, peer, threads, n):
         """One entry of bench.json."""
         called, side, other_row, aim = peer
         key = (row.name, row.d, called)
-        ours, other = self.children["dew"], self.children[side]
         out = {"name": row.name, "n": n, "d": row.d, "threads": threads, "ours_s": None, "ours_mb": None, "other": called, "other_s": None,
                "other_mb": None, "ratio": None, "aim": aim if n == AIM_SIZE and folder.name.startswith("sim_") else None, "limit_s": None,
-               "of_limit": None, "reason": "", "data": folder.name}  # fmt: skip
-        simulated = folder.name.startswith("sim_")
-        request = {"do": "prepare", "set": str(folder), "threads": threads, "d": row.d or 0}
-        reasons = []
+               "of_limit": None, "reason": None, "data": folder.name}  # fmt: skip
         if self.late():
             out["reason"] = "not run: the time was up"
             return out
         try:
-            cost = ours.ask(300, **request, row=row.name)
-            first = ours.ask(300, do="run", memory=True)
+            cost, first = self.first_of_ours(row, folder, threads)
         except Failed as failed:
             out["reason"] = f"error: dew: {failed}"
             return out
-        out["n"] = cost["n"]
-        out["ours_mb"] = round(first["mb"], 1)
-        ours_times, other_times = [], []
+        out["n"], out["ours_mb"] = cost["n"], round(first["mb"], 1)
 
-        use_peer = True
-        if key in self.failed and self.failed[key][1] <= cost["n"]:
-            reasons.append(f"{called} left out: {self.failed[key][0]} at n = {self.failed[key][1]:,}")
-            use_peer = False
-        elif threads == 1 and (key, folder.name) in self.slow:
-            reasons.append(f"{called} ran once, with 2 threads: {self.slow[key, folder.name]:.1f} s")
-            use_peer = False
-        once = None
-        if use_peer:
-            try:
-                other.ask(240, **request, row=other_row)
-                once = other.ask(PEER_SECONDS, do="run", memory=True)
-                out["other_mb"] = round(once["mb"], 1)
-                if once["s"] > PEER_SECONDS:
-                    raise Failed("time", f"over {PEER_SECONDS} s")
-                if once["s"] > ONCE_SECONDS:
-                    other_times.append(once["s"])
-                    if threads == 2:
-                        self.slow[key, folder.name] = once["s"]
-            except Failed as failed:
-                other.stop()
-                why = f"over {PEER_SECONDS} s" if failed.kind == "time" else f"over {MEMORY_GB} GB" if failed.kind == "memory" else f"error: {failed}"
-                if simulated and failed.kind in ("time", "memory"):
-                    self.failed[key] = (why, cost["n"])
-                reasons.append(f"{called}: {why}")
-                use_peer, once = False, None
-                out["other_mb"] = None
+        reasons = []
+        once = self.first_of_peer(row, folder, peer, threads, cost["n"], reasons)
+        if once is not None:
+            out["other_mb"] = round(once["mb"], 1)
 
         # the rest of the repetitions, one beside the other
-        again = once is not None and once["s"] <= ONCE_SECONDS
-        pair = first["s"] + (once["s"] if again else 0)
+        ours_again, other_again = first["s"] <= ONCE_SECONDS, once is not None and once["s"] <= ONCE_SECONDS
+        ours_times = [] if ours_again else [first["s"]]
+        other_times = [once["s"]] if once is not None and not other_again else []
+        pair = first["s"] * ours_again + once["s"] * other_again if once is not None else first["s"]
         repetitions = max(2 if pair > 4 else 3, min(15, int(self.options.seconds / max(pair, 1e-4))))
         try:
-            for _ in range(repetitions):
-                ours_times.append(ours.ask(300, do="run")["s"])
-                if again:
-                    other_times.append(other.ask(2 * PEER_SECONDS, do="run")["s"])
-            if use_peer and (key, folder.name) not in self.checked:
-                self.checked[key, folder.name] = True
+            for _ in range(repetitions if ours_again or other_again else 0):
+                if ours_again:
+                    ours_times.append(self.children["dew"].ask(300, do="run")["s"])
+                if other_again:
+                    other_times.append(self.children[side].ask(2 * PEER_SECONDS, do="run")["s"])
+            if once is not None and (key, folder.name) not in self.checked:
+                self.checked.add((key, folder.name))
                 words = self.check(row, side, folder)
                 if words:
                     reasons.append(f"error: not the same result as {called}: {words}")
-                print("  " + ("DIFFERENT: " + words if words else "same result"), end="", flush=True)
         except Failed as failed:
             reasons.append(f"error: {failed}")
         if ours_times:
@@ -358,6 +335,49 @@ class Bench:
         self.judge(row, out, reasons)
         out["reason"] = "; ".join(reasons) or None
         return out
+
+    def first_of_ours(self, row, folder, threads):
+        """What the row costs, and a first run with its memory; one that takes long is not made again for another peer."""
+        key = (row.name, row.d, folder.name, threads)
+        if key in self.long:
+            return self.long[key]
+        ours = self.children["dew"]
+        cost = ours.ask(300, do="prepare", set=str(folder), threads=threads, d=row.d or 0, row=row.name)
+        first = ours.ask(300, do="run", memory=True)
+        if first["s"] > ONCE_SECONDS:
+            self.long[key] = cost, first
+        if first["mb"] > 1000:
+            ours.ask(60, do="trim")  # room for the peer
+        return cost, first
+
+    def first_of_peer(self, row, folder, peer, threads, n, reasons):
+        """A first run of the peer with its memory; nothing where it is left out, and `reasons` says why."""
+        called, side, other_row, _ = peer
+        key = (row.name, row.d, called)
+        if key in self.failed and self.failed[key][1] <= n:
+            reasons.append(f"{called} left out: {self.failed[key][0]} at n = {self.failed[key][1]:,}")
+            return None
+        if (key, folder.name) in self.slow and threads == 1:
+            reasons.append(f"{called} ran once, with 2 threads: {self.slow[key, folder.name]}")
+            return None
+        for name, child in self.children.items():
+            if name not in ("dew", side):
+                child.release()
+        other = self.children[side]
+        try:
+            other.ask(240, do="prepare", set=str(folder), threads=threads, d=row.d or 0, row=other_row)
+            once = other.ask(PEER_SECONDS, do="run", memory=True)
+        except Failed as failed:
+            other.stop()
+            why = {"time": f"over {PEER_SECONDS} s", "memory": f"over {MEMORY_GB} GB"}.get(failed.kind, f"error: {failed}")
+            if folder.name.startswith("sim_") and failed.kind != "other":
+                self.failed[key] = (why, n)
+            self.slow[key, folder.name] = why
+            reasons.append(f"{called}: {why}")
+            return None
+        if once["s"] > ONCE_SECONDS and threads == 2:
+            self.slow[key, folder.name] = f"{once['s']:.1f} s"
+        return once
 
     @staticmethod
     def judge(row, out, reasons):
@@ -391,7 +411,7 @@ class Bench:
                     for threads in sorted(self.options.threads, reverse=True):  # whether a peer is slow is seen with 2
                         out = self.case(row, self.data / name, peer, threads, n)
                         self.rows.append(out)
-                        print("\r" + line_of(out), flush=True)
+                        print(line_of(out), flush=True)
                         self.write()
         for child in self.children.values():
             child.stop()
@@ -471,7 +491,7 @@ def line_of(row):
         return "-" if value is None else format(value, form)
 
     return (f"{title(row['name'], row['d']):<22}{number(row['n'], ','):>8}{row['threads']:>4}{number(row['ours_s'], '.4g'):>10}{number(row['ours_mb'], '.0f'):>8}"
-            f"{number(row['other_s'], '.4g'):>10}{number(row['other_mb'], '.0f'):>8}{number(row['ratio'], '.1f'):>9}{number(row['aim'], 'g'):>6}"
+            f"{number(row['other_s'], '.4g'):>10}{number(row['other_mb'], '.0f'):>8}{number(row['ratio'], '.4g'):>9}{number(row['aim'], 'g'):>6}"
             f"{number(row['of_limit'], '.1%'):>9}  {row['other']}{'  (' + row['reason'] + ')' if row['reason'] else ''}")  # fmt: skip
 
 
@@ -483,8 +503,8 @@ def main():
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these: " + ", ".join(dict.fromkeys(row.name for row in ROWS)))
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, choices=SIZES, metavar="N", help="hits of the simulated sectors")
     parser.add_argument("--threads", nargs="+", type=int, default=(1, 2), choices=(1, 2), help="numbers of threads")
-    parser.add_argument("--minutes", type=float, default=38, help="rows that have not begun by then are left out")
-    parser.add_argument("--seconds", type=float, default=4, help="repeat a row for about this long")
+    parser.add_argument("--minutes", type=float, default=36, help="rows that have not begun by then are left out")
+    parser.add_argument("--seconds", type=float, default=2, help="repeat a row for about so many seconds")
     parser.add_argument("--simulated-only", action="store_true", help="leave recorded events out")
     parser.add_argument("--keep-data", action="store_true", help="take the data that are there, though the program is newer")
     options = parser.parse_args()

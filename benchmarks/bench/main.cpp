@@ -62,6 +62,11 @@ json answer(json const& request, Row& row) {
     write_safetensors(request.at("file").get<std::string>(), {.tensors = row.result(), .metadata = {}});
     return json::object();
   }
+  if (what == "trim" || what == "release") {  // free memory back to the system; with release the row's too
+    if (what == "release") row = {};
+    malloc_trim(0);
+    return json::object();
+  }
   if (what == "rates") {
     at::set_num_threads(request.at("threads"));
     return rates();

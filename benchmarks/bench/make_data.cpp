@@ -167,7 +167,7 @@ void make_data(fs::path const& root, fs::path const& recorded) {
   auto const by_phi = hits_by_phi(event);
   check(std::int64_t(by_phi.size()) >= all_hits, "the simulated event has {} hits, fewer than {}", by_phi.size(), all_hits);
 
-  Settings settings{.z0_max_mm = 40};
+  Settings settings{.z0_max_mm = 100};
   SetFiles const whole{root / fmt::format("sim_{}", all_hits)};
   write_trackml_files(whole.csv(), 1, sector(event, by_phi, 0, all_hits));
   settings.phi_slope_max = slope_cut(TrackMl{{.events = whole.csv().string()}}.labelled(1), settings);
@@ -191,7 +191,6 @@ void make_data(fs::path const& root, fs::path const& recorded) {
   usual.phi_slope_max = 0.005, usual.z0_max_mm = 200;
   if (SetFiles const hipt{root / "hipt"}; copy_recorded(hipt, recorded / "hipt", "000001070")) write_set(hipt, usual);
   if (SetFiles const full{root / "full"}; copy_recorded(full, recorded / "full", "000001001")) write_set(full, tight);
-  write_file_atomically(root / "complete", "");
 }
 
 }  // namespace dew::bench

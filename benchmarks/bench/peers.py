@@ -492,10 +492,15 @@ class Server:
     def __init__(self):
         self.run = self.result = self.out = None
 
-    def prepare(self, request):
-        global THREADS
+    def release(self, request):
         self.run = self.result = self.out = None
         gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        return {}
+
+    def prepare(self, request):
+        global THREADS
+        self.release(request)
         THREADS = request["threads"]
         torch.set_num_threads(THREADS)
         faiss.omp_set_num_threads(THREADS)
@@ -520,7 +525,7 @@ class Server:
         return {}
 
     def answer(self, request):
-        return {"prepare": self.prepare, "run": self.timed, "result": self.save}[request["do"]](request)
+        return {"prepare": self.prepare, "run": self.timed, "result": self.save, "release": self.release}[request["do"]](request)
 
 
 def main():

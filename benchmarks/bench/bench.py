@@ -98,7 +98,7 @@ class Child:
             got = os.read(self.process.stdout.fileno(), 1 << 16)
             if not got:
                 status = self.process.wait()
-                self.process = None
+                self.stop()
                 raise Failed("memory" if status == -9 else "other", f"the process ended with status {status}")
             self.buffer += got
         line, self.buffer = self.buffer.split(b"\n", 1)
@@ -118,6 +118,8 @@ class Child:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
             self.process = None
 
 

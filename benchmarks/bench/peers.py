@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import faiss
@@ -20,6 +21,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.cluster import DBSCAN
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
+
+warnings.simplefilter("ignore", FutureWarning)  # torch_geometric still asks for torch.jit.script
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn import MessagePassing

@@ -15,13 +15,14 @@ import subprocess
 import sys
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SIZES = (1000, 10000, 50000, 100000)
 AIM_SIZE = 10000
 PEER_SECONDS, ONCE_SECONDS, MEMORY_GB = 60, 10, 16
+OURS_SECONDS = 120
 
 
 @dataclass
@@ -30,8 +31,8 @@ class Row:
     peers: list  # (what it is called, which side serves it, its row there, the aim at n = 10,000)
     d: int | None = None
     memory_aim: float | None = None  # ours at most the peer's by this
-    tolerance: dict = field(default_factory=dict)
     recorded: tuple = ()  # sets of recorded events it runs on, too
+    missed: str = ""  # why it misses an aim, as its profile shows
 
 
 def plain(name):
@@ -46,7 +47,7 @@ ROWS = [
     Row("read_csv", [python("pandas", "read_csv", 4)], recorded=("hipt", "full")),
     Row("read_csv_gzip", [python("pandas", "read_csv_gzip", 2)], recorded=("hipt", "full")),
     Row("features", [python("numpy", "features", None)]),
-    Row("graph", [python("pandas merge", "graph", 300), plain("graph")], recorded=("hipt", "full")),
+    Row("graph", [python("pandas merge", "graph", 300), python("pandas merge, lean", "graph.lean", None), plain("graph")], recorded=("hipt", "full")),
     Row("ec_inference", [python("torch_geometric", "ec_inference", 8), plain("ec_inference")], recorded=("hipt",)),
     Row("ec_step", [python("torch_geometric", "ec_step", 6), plain("ec_step")], memory_aim=5, recorded=("hipt",)),
     Row("oc_step", [python("torch_geometric", "oc_step", None)]),
@@ -66,7 +67,7 @@ EVENT_AIM_SECONDS = 3  # of a recorded full event, with 2 threads
 
 
 class Failed(Exception):
-    """A child could not do what it was asked to; `kind`: time, memory or other."""
+    """A child could not do what it was asked to; `kind`: time, memory, left out or other."""
 
     def __init__(self, kind, text):
         super().__init__(text)
@@ -130,6 +131,8 @@ def close(a, b, relative, absolute=0.0):
     """Whether a and b agree, relative to the largest element (gradients have elements near 0)."""
     import torch
 
+    if not a.is_floating_point():
+        return "" if torch.equal(a, b) else "other integers"
     a, b = a.to(torch.float64).flatten(), b.to(torch.float64).flatten()
     if a.shape != b.shape:
         return f"{len(a)} instead of {len(b)} values"
@@ -181,7 +184,9 @@ def difference(row, ours, other):
         # a score that falls on the other side of the cut by rounding takes an edge away, and its hits move
         return labels_differ(ours["label"], other["label"], 0 if row.name == "dbscan" else 0.02)
     if row.name == "neighbours":
-        return close(ours["distance"], other["distance"], 1e-4, 2e-3)  # faiss takes differences of squares
+        # faiss takes differences of squares, so that the last neighbour of a few may be another one
+        found = (ours["index"].sort(dim=1)[0] == other["index"].sort(dim=1)[0]).double().mean().item()
+        return close(ours["distance"], other["distance"], 1e-4, 2e-3) or ("" if found > 0.99 else f"{1 - found:.1%} of the neighbours differ")
     for name in sorted(ours.keys() | other.keys()):
         if name not in ours or name not in other:
             return f"only one has {name}"
@@ -224,6 +229,7 @@ class Bench:
         self.failed = {}  # (row, d, peer) → why, at which n: larger ones are left out
         self.slow = {}  # the same with the set → what came of a run with 2 threads, where that is the only one
         self.checked = set()
+        self.too_long = {}  # (row, d) → what is said of dew where it took too long itself
         self.written = None  # what stands in dew's file of results
         self.long = {}  # (row, d, set, threads) → what dew's first run gave, where it took long
 
@@ -298,7 +304,7 @@ class Bench:
         try:
             cost, first = self.first_of_ours(row, folder, threads)
         except Failed as failed:
-            out["reason"] = f"error: dew: {failed}"
+            out["reason"] = f"dew left out: {failed}" if failed.kind == "left out" else f"error: dew: {failed}"
             return out
         out["n"], out["ours_mb"] = cost["n"], round(first["mb"], 1)
 
@@ -343,9 +349,20 @@ class Bench:
         key = (row.name, row.d, folder.name, threads)
         if key in self.long:
             return self.long[key]
+        with_two = self.long.get((row.name, row.d, folder.name, 2))
+        if threads == 1 and with_two and with_two[1]["s"] > OURS_SECONDS / 4:
+            raise Failed("left out", f"{with_two[1]['s']:.0f} s with 2 threads")
+        if (row.name, row.d) in self.too_long and folder.name.startswith("sim_"):
+            raise Failed("left out", self.too_long[row.name, row.d])
         ours = self.children["dew"]
         cost = ours.ask(300, do="prepare", set=str(folder), threads=threads, d=row.d or 0, row=row.name)
-        first = ours.ask(300, do="run", memory=True)
+        try:
+            first = ours.ask(OURS_SECONDS, do="run", memory=True)
+        except Failed as failed:
+            if failed.kind == "time":
+                failed.kind = "left out"
+                self.too_long[row.name, row.d] = f"over {OURS_SECONDS} s at n = {cost['n']:,}"
+            raise
         if first["s"] > ONCE_SECONDS:
             self.long[key] = cost, first
         if first["mb"] > 1000:
@@ -389,6 +406,8 @@ class Bench:
             reasons.append(f"misses the aim by a factor {out['aim'] / out['ratio']:.2f}{limit}")
         if out["aim"] is not None and row.memory_aim and out["other_mb"] and out["ours_mb"] > out["other_mb"] / row.memory_aim:
             reasons.append(f"misses the aim on memory: {out['ours_mb'] / out['other_mb']:.2f} of {out['other']}'s, not 1/{row.memory_aim:g}")
+        if row.missed and any("misses" in reason for reason in reasons):
+            reasons.append(row.missed)
         if row.name == "event" and out["data"] == "full" and out["threads"] == 2 and out["ours_s"]:
             words = "meets" if out["ours_s"] <= EVENT_AIM_SECONDS else "misses"
             reasons.append(f"{words} the aim of {EVENT_AIM_SECONDS} s for a full event")

@@ -85,6 +85,15 @@ class DriverTest(unittest.TestCase):
         bench.deadline = 0
         self.assertIn("not run", self.case(bench, 1000)["reason"])
 
+    def test_dew_itself_may_take_too_long(self):
+        bench = self.bench(child(5e-4))
+        bench.children["dew"].ask = lambda *_, **request: {"n": 10000} if request["do"] == "prepare" else self.too_late()
+        for _ in range(2):
+            self.assertIn("dew left out: over", self.case(bench, 10000)["reason"])
+
+    def too_late(self):
+        raise Failed("time", "over 120 s")
+
     def test_a_child_that_takes_too_long_is_ended(self):
         made = child(1)
         made.ask(5, do="prepare", set="sim_1")

@@ -136,7 +136,7 @@ double train_networks(SetFiles const& files, Settings settings) {
   auto const score = std::get<0>(scored[key::edge_score].detach().masked_select(scored[key::edge_truth]).sort());
   settings.score_min = score[score.size(0) / 20].item<double>();
   std::get<2>(trained.pipeline.stages).options.score_min = settings.score_min;
-  train(fit<Condenser>(5 * Attraction{} + Repulsion{}, {.epochs = 3, .learning_rate = 5e-3}));
+  train(fit<Condenser>(5 * Attraction{} + Repulsion{} + 0.1 * Coward{}, {.epochs = 3, .learning_rate = 5e-3}));
   for (std::string const stage : {"edge_classifier", "condenser"}) {
     SafeTensors out;
     for (auto const& [name, tensor] : trained.tensors())

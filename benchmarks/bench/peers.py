@@ -100,20 +100,44 @@ def select_edges(hits1, hits2, layers, cuts):
                          "dz": dz[good], "distance": distance[good]})  # fmt: skip
 
 
-def relabelled(edges, layer, particle):
-    """Of a particle's true edges from the barrel to an endcap, only those from the outermost barrel layer stay true."""
-    good = edges.y.to_numpy().copy()
-    barrel = layer[edges.source.to_numpy()]
+def relabelled_by_particle(edges, layer, particle, good):
+    """Of a particle's true edges from the barrel to an endcap, only those from the outermost barrel layer stay true: a loop over particles."""
+    source, target = layer[edges.source], layer[edges.target]
+    of_edge = particle[edges.source]
+    transitions = {(a, b): a for a, b in LAYER_PAIRS if 7 <= a <= 10 and b in (6, 11)}
+    for own in np.unique(particle):
+        if own <= 0:
+            continue
+        own_edges = (of_edge == own) & good
+        pairs = set(zip(source[own_edges], target[own_edges])) & transitions.keys()
+        outermost = max((transitions[pair] for pair in pairs), default=0)
+        for a, b in pairs:
+            if transitions[a, b] < outermost:
+                good[(source == a) & (target == b) & own_edges] = False
+    return good
+
+
+def relabelled_by_group(edges, layer, particle, good):
+    """The same by a group-by over the edges in question."""
+    source = edges.source.to_numpy()
+    barrel = layer[source]
     transition = good & np.isin(layer[edges.target.to_numpy()], (6, 11)) & (barrel >= 7) & (barrel <= 10)
-    table = pd.DataFrame({"row": np.flatnonzero(transition), "id": particle[edges.source.to_numpy()[transition]], "barrel": barrel[transition]})
+    table = pd.DataFrame({"row": np.flatnonzero(transition), "id": particle[source[transition]], "barrel": barrel[transition]})
     outermost = table.groupby("id").barrel.transform("max")
     good[table.row[table.barrel < outermost]] = False
     return good
 
 
-def build_graph(xyz, layer, cuts, particle=None):
-    x, y, z = xyz.astype(np.float64).T
-    hits = pd.DataFrame({"r": np.sqrt(x**2 + y**2), "phi": np.arctan2(y, x), "z": z, "layer": layer, "event": 0})
+def build_graph(event, cuts, truth=True, lean=False):
+    """Edges, their features and their truth, both directions. As the reference system does it: all that is known of the hits is merged, and
+    truth is relabelled particle by particle; `lean`: only what is needed, and no loop."""
+    x, y, z = event["position"].astype(np.float64).T
+    r, layer, particle = np.sqrt(x**2 + y**2), event["layer"], event["particle_id"]
+    columns = {"event": 0, "r": r, "phi": np.arctan2(y, x), "z": z, "layer": layer}
+    if not lean:
+        eta = -np.log(np.tan(np.arctan2(r, z) / 2))
+        columns |= {"eta_rz": eta, "u": x / r**2, "v": y / r**2, "pt": event["pt"], "particle_id": particle}
+    hits = pd.DataFrame(columns)
     groups = dict(list(hits.groupby("layer")))
     edges = pd.concat([select_edges(groups[a], groups[b], (a, b), cuts) for a, b in LAYER_PAIRS if a in groups and b in groups])
     index = torch.from_numpy(np.stack([edges.source, edges.target]))
@@ -121,23 +145,23 @@ def build_graph(xyz, layer, cuts, particle=None):
     features = torch.from_numpy(features)
     index = torch.cat([index, index.flip(0)], dim=1)
     features = torch.cat([features, features * torch.tensor([-1.0, -1.0, -1.0, 1.0])])
-    if particle is None:
+    if not truth:
         return index, features, None
     source, target = particle[edges.source], particle[edges.target]
-    edges["y"] = (source == target) & (source > 0)
-    truth = torch.from_numpy(relabelled(edges, layer, particle))
-    return index, features, torch.cat([truth, truth])
+    relabelled = relabelled_by_group if lean else relabelled_by_particle
+    good = torch.from_numpy(relabelled(edges, layer, particle, (source == target) & (source > 0)))
+    return index, features, torch.cat([good, good])
 
 
 def settings(files):
     return json.loads((files / "settings.json").read_text())
 
 
-def graph_row(files, request):
+def graph_row(files, request, lean=False):
     event = {name: tensor.numpy() for name, tensor in load_file(files / "graph.safetensors").items()}
     cuts = settings(files)
     return (
-        lambda: build_graph(event["position"], event["layer"], cuts, event["particle_id"]),
+        lambda: build_graph(event, cuts, lean=lean),
         lambda out: {"edge_index": out[0].contiguous(), "edge_features": out[1], "edge_truth": out[2]},
     )
 
@@ -449,12 +473,13 @@ def event_row(files, request):
     """Hits → tracks: graph, scores, the edges above a cut, latent space, clusters."""
     cuts = settings(files)
     event = load_file(files / "graph.safetensors")
+    hits = {name: event[name].numpy() for name in ("position", "layer", "particle_id", "pt")}
     classifier = network(Classifier, files, "edge_classifier").eval()
     condenser = network(Condenser, files, "condenser").eval()
 
     @torch.no_grad()
     def run():
-        index, features, _ = build_graph(event["position"].numpy(), event["layer"].numpy(), cuts)
+        index, features, _ = build_graph(hits, cuts, truth=False)
         score = classifier(event["hit_features"], index, features)
         kept = score > cuts["score_min"]
         latent, _ = condenser(event["hit_features"], index[:, kept], features[kept])
@@ -468,6 +493,7 @@ ROWS = {
     "read_csv_gzip": lambda files, request: csv_row(files, request, ".gz"),
     "features": features_row,
     "graph": graph_row,
+    "graph.lean": lambda files, request: graph_row(files, request, lean=True),
     "ec_inference": ec_inference_row,
     "ec_step": ec_step_row,
     "oc_step": oc_step_row,

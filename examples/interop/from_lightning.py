@@ -8,7 +8,8 @@
 CHECKPOINT is of a track condensation network with its edge classifier (GraphTCN, or ModularGraphTCN with an ECForGraphTCN inside), also one whose
 modules were compiled. RUN gets model.safetensors and config.toml. Needs PyTorch; gnn_tracking itself is not needed unless the checkpoint holds
 objects of it (--trust, see below). Cuts of the graph and of the clusterer are not in a checkpoint: give them to evaluate
-(--geometric_graph.phi_slope_max 0.005 --dbscan.eps 0.4 ...).
+(--geometric_graph.phi_slope_max 0.005 --dbscan.eps 0.4 ...). A model of 14 hit features reads those of the cells: it needs --trackml.detectors
+FILE as well.
 """
 
 import argparse
@@ -41,7 +42,7 @@ CONDENSER = {
     "p_cluster.": "latent_head.",
     "_latent_normalization": "latent_scale",
 }
-STANDARD_FEATURES = 6
+HIT_FEATURES = {6: "standard", 14: "cells"}  # of find_tracks' events
 
 
 class Unusable(Exception):
@@ -182,19 +183,19 @@ def options_of(tensors, arguments):
     }
     options |= stack | stack_options("condenser", hc_in, tensors)
     features = shape("edge_classifier.node_encoder.layers.0.weight")[1]
-    if features != STANDARD_FEATURES:
-        raise Unusable(f"the model reads {features} hit features; find_tracks gives the {STANDARD_FEATURES} standard ones")
-    return options, node, edge
+    if features not in HIT_FEATURES:
+        raise Unusable(f"the model reads {features} hit features; find_tracks gives the 6 standard ones, or 14 with those of the cells")
+    return options, node, edge, features
 
 
 def text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def metadata(options, node, edge):
+def metadata(options, node, edge, features):
     """What dew wants to know beside the weights; see the documentation of Trained::save."""
     stages = ["periodic_features", "geometric_graph", "scaled_edges", "edge_classifier", "score_cut", "orphan_mask", "condenser", "dbscan"]
-    hits = {"hit_id": 1, "position": 3, "layer": 1, "hit_features": STANDARD_FEATURES}
+    hits = {"hit_id": 1, "position": 3, "layer": 1, "hit_features": features}
     graph = hits | {"edge_index": 2, "edge_features": 4}
     embeds = options["edge_classifier.embeddings"]
     scored = graph | {"edge_score": 1, "node_embedding": node if embeds else 0, "edge_embedding": edge if embeds else 0}
@@ -231,10 +232,10 @@ def safetensors(tensors, meta):
     return struct.pack("<Q", len(head)) + head + body
 
 
-def toml(options, source):
+def toml(options, features, source):
     lines = [f"# gnn_tracking's {os.path.basename(source)} as a run of find_tracks", "", "[scaled_edges]", "scale = [1, 1, 1, 1]"]
     section = ""
-    for path, value in sorted(options.items()):
+    for path, value in sorted((options | {"trackml.features": HIT_FEATURES[features]}).items()):
         stage, option = path.split(".", 1)
         if stage != section:
             lines += ["", f"[{stage}]"]
@@ -254,13 +255,13 @@ def main():
             raise Unusable(f"{arguments.out}: is there already")
         checkpoint = read_checkpoint(arguments.checkpoint, arguments.trust)
         tensors = renamed(checkpoint["state_dict"])
-        options, node, edge = options_of(tensors, init_args(checkpoint))
+        options, node, edge, features = options_of(tensors, init_args(checkpoint))
     except Unusable as problem:
         print(problem, file=sys.stderr)
         return 1
     os.makedirs(arguments.out)
-    write_aside(os.path.join(arguments.out, "model.safetensors"), safetensors(tensors, metadata(options, node, edge)))
-    write_aside(os.path.join(arguments.out, "config.toml"), toml(options, arguments.checkpoint).encode())
+    write_aside(os.path.join(arguments.out, "model.safetensors"), safetensors(tensors, metadata(options, node, edge, features)))
+    write_aside(os.path.join(arguments.out, "config.toml"), toml(options, features, arguments.checkpoint).encode())
     print(f"{arguments.out}: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values())} parameters")
     return 0
 

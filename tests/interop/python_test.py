@@ -77,9 +77,9 @@ class Encoder(nn.Module):
 
 
 class Classifier(nn.Module):
-    def __init__(self, node, edge, hidden, layers):
+    def __init__(self, node, edge, hidden, layers, features):
         super().__init__()
-        self.ec_node_encoder, self.ec_edge_encoder = MLP(6, node, hidden, 2, bias=False), MLP(4, edge, hidden, 2, bias=False)
+        self.ec_node_encoder, self.ec_edge_encoder = MLP(features, node, hidden, 2, bias=False), MLP(4, edge, hidden, 2, bias=False)
         self.ec_resin = Skip1(node, edge, hidden, layers, 0.5)
         self.W = MLP(2 * node + (layers + 1) * edge, 1, hidden, 3)
 
@@ -90,12 +90,12 @@ class Classifier(nn.Module):
 
 
 class Condensation(nn.Module):
-    def __init__(self, node, edge, hidden, layers, latent, threshold, feed, alpha, mask_orphan_nodes=False):
+    def __init__(self, node, edge, hidden, layers, latent, threshold, feed, alpha, mask_orphan_nodes=False, features=6):
         super().__init__()
         self.mask_orphan_nodes = mask_orphan_nodes
-        self.ec = Classifier(node, edge, hidden, layers)
+        self.ec = Classifier(node, edge, hidden, layers, features)
         self.threshold, self.feed = threshold, feed
-        self.hc_node_encoder = Encoder(6 + (node if feed else 0), hidden, node)
+        self.hc_node_encoder = Encoder(features + (node if feed else 0), hidden, node)
         self.hc_edge_encoder = MLP(4 + (edge + 1 if feed else 0), edge, hidden, 2, bias=False)
         self.hc_in = Skip1(node, edge, hidden, layers, alpha)
         self.p_beta, self.p_cluster = MLP(node, 1, hidden, 3), MLP(node, latent, hidden, 3)
@@ -126,10 +126,10 @@ def simulated(find_tracks, scratch, select="1-2"):
     return events
 
 
-def convert(find_tracks, scratch, events, name, feed, wrap, threshold, mask=False):
+def convert(find_tracks, scratch, events, name, feed, wrap, threshold, mask=False, features=6, more=()):
     """A model, its checkpoint as a run, and an event exported with it."""
     torch.manual_seed(3)
-    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=threshold, feed=feed, alpha=0.3, mask_orphan_nodes=mask)
+    model = Condensation(node=8, edge=7, hidden=16, layers=2, latent=3, threshold=threshold, feed=feed, alpha=0.3, mask_orphan_nodes=mask, features=features)
     arguments = {"h_dim": 8, "e_dim": 7, "h_outdim": 3, "hidden_dim": 16, "feed_edge_weights": feed, "use_ec_embeddings_for_hc": feed, "ec_threshold": threshold, "mask_orphan_nodes": mask}
     arguments |= {"alpha_hc": 0.3} if feed else {"hc_in": {"class_path": "x.ResIN", "init_args": {"alpha": 0.3}}}
     checkpoint, folder, out = (os.path.join(scratch, f"{name}{ending}") for ending in (".ckpt", "", "_exported"))
@@ -138,14 +138,14 @@ def convert(find_tracks, scratch, events, name, feed, wrap, threshold, mask=Fals
     state = {wrap + k: v for k, v in model.state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": {"model": {"class_path": "x.GraphTCN", "init_args": arguments}}, "epoch": 3}, checkpoint)
     print(run(sys.executable, os.path.join(EXAMPLES, "from_lightning.py"), checkpoint, "--out", folder).strip())
-    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "1", "--out", out, "--quiet")
+    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "1", "--out", out, "--quiet", *more)
     return model, checkpoint, folder, os.path.join(out, "event000000001.safetensors")
 
 
-def converted(find_tracks, scratch, events, name, feed, wrap):
-    _, _, _, exported = convert(find_tracks, scratch, events, name, feed, wrap, 0.5)
+def converted(find_tracks, scratch, events, name, feed, wrap, select="1-2", **how):
+    _, _, _, exported = convert(find_tracks, scratch, events, name, feed, wrap, 0.5, **how)
     threshold = round(read_safetensors(exported)[0]["edge_score"].median().item(), 4)  # a cut that cuts
-    model, checkpoint, folder, exported = convert(find_tracks, scratch, events, name, feed, wrap, threshold)
+    model, checkpoint, folder, exported = convert(find_tracks, scratch, events, name, feed, wrap, threshold, **how)
     event, _ = read_safetensors(exported)
     with torch.no_grad():
         expected = model(event["hit_features"], event["edge_index"], event["edge_features"])
@@ -157,7 +157,7 @@ def converted(find_tracks, scratch, events, name, feed, wrap):
         assert difference < 1e-4, key
     assert check(Run(folder), exported) < 1e-4  # and back to Python
     score = os.path.join(scratch, name + ".json")
-    run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", "1-2", "--json", score, "--quiet")
+    run(find_tracks, "evaluate", "--run", folder, "--events", events, "--select", select, "--json", score, "--quiet", *how.get("more", ()))
     assert "tracking.pt0.9.double_majority" in json.load(open(score))
     return checkpoint
 
@@ -195,6 +195,12 @@ def from_lightning(find_tracks, scratch):
     events = simulated(find_tracks, scratch)
     converted(find_tracks, scratch, events, "plain", False, "model.")
     checkpoint = converted(find_tracks, scratch, events, "fed_and_compiled", True, "model._orig_mod._gtcn.")
+    recorded = os.path.join(os.environ.get("DEW_TEST_DATA", ""), "trackml")
+    if os.path.isdir(os.path.join(recorded, "small")):
+        more = ("--trackml.detectors", os.path.join(recorded, "detectors.csv.gz"))
+        converted(find_tracks, scratch, os.path.join(recorded, "small"), "cells", True, "model.", select="1", features=14, more=more)
+    else:
+        print("a model of 14 hit features was not tried: no recorded event with cells (DEW_TEST_DATA)")
     for feed in (False, True):
         without_orphans(find_tracks, scratch, events, feed)
     script = os.path.join(EXAMPLES, "from_lightning.py")

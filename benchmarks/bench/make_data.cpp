@@ -24,34 +24,37 @@ std::vector<std::size_t> hits_by_phi(SimulatedEvent const& event) {
   return rows;
 }
 
-template <class T>
-std::vector<T> chosen(std::vector<T> const& values, std::vector<std::size_t> const& rows) {
-  std::vector<T> out;
-  for (auto i : rows) out.push_back(values[i]);
-  return out;
+/// Leaves the given rows of a table's columns.
+template <class... T>
+void keep_rows(std::vector<std::size_t> const& rows, std::vector<T>&... columns) {
+  auto const keep = [&]<class V>(std::vector<V>& column) {
+    std::vector<V> out;
+    for (auto i : rows) out.push_back(column[i]);
+    column = std::move(out);
+  };
+  (keep(columns), ...);
 }
 
 /// The sector that holds hits [begin, end) in the order of φ; rows keep the event's order.
 SimulatedEvent sector(SimulatedEvent const& e, std::vector<std::size_t> const& by_phi, std::int64_t begin, std::int64_t end) {
   std::vector<std::size_t> rows(by_phi.begin() + begin, by_phi.begin() + end), particles;
   std::sort(rows.begin(), rows.end());
-  SimulatedEvent out;
-  auto const& h = e.hits;
-  auto const& t = e.truth;
-  out.hits.id = chosen(h.id, rows), out.hits.volume = chosen(h.volume, rows), out.hits.layer = chosen(h.layer, rows);
-  out.hits.module = chosen(h.module, rows), out.hits.x = chosen(h.x, rows), out.hits.y = chosen(h.y, rows), out.hits.z = chosen(h.z, rows);
-  out.truth.particle = chosen(t.particle, rows), out.truth.weight = chosen(t.weight, rows);
-  out.truth.x = chosen(t.x, rows), out.truth.y = chosen(t.y, rows), out.truth.z = chosen(t.z, rows);
-  out.truth.px = chosen(t.px, rows), out.truth.py = chosen(t.py, rows), out.truth.pz = chosen(t.pz, rows);
+  auto out = e;
+  // structured bindings: a table with a new column does not compile until it is named here
+  {
+    auto& [id, volume, layer, module, x, y, z] = out.hits;
+    keep_rows(rows, id, volume, layer, module, x, y, z);
+  }
+  {
+    auto& [particle, x, y, z, px, py, pz, weight] = out.truth;
+    keep_rows(rows, particle, x, y, z, px, py, pz, weight);
+  }
   auto seen = out.truth.particle;
   std::sort(seen.begin(), seen.end());
-  auto const& p = e.particles;
-  for (std::size_t i = 0; i < p.id.size(); ++i)
-    if (std::binary_search(seen.begin(), seen.end(), p.id[i])) particles.push_back(i);
-  out.particles.id = chosen(p.id, particles), out.particles.charge = chosen(p.charge, particles),
-  out.particles.hits = chosen(p.hits, particles);
-  out.particles.vx = chosen(p.vx, particles), out.particles.vy = chosen(p.vy, particles), out.particles.vz = chosen(p.vz, particles);
-  out.particles.px = chosen(p.px, particles), out.particles.py = chosen(p.py, particles), out.particles.pz = chosen(p.pz, particles);
+  for (std::size_t i = 0; i < e.particles.id.size(); ++i)
+    if (std::binary_search(seen.begin(), seen.end(), e.particles.id[i])) particles.push_back(i);
+  auto& [id, hits, charge, primary, vx, vy, vz, px, py, pz] = out.particles;
+  keep_rows(particles, id, hits, charge, primary, vx, vy, vz, px, py, pz);
   return out;
 }
 

@@ -23,7 +23,8 @@ StyledEvent simple(std::vector<std::int64_t> label, std::vector<std::int64_t> id
   for (auto const& [i, n] : hits)
     if (n > 0)
       e.truth_id.push_back(i), e.truth_hits.push_back(n), e.truth_pt.push_back(2), e.truth_eta.push_back(0),
-          e.truth_reconstructable.push_back(true), e.truth_weight.push_back(double(n)), e.truth_radius.push_back(0);
+          e.truth_reconstructable.push_back(true), e.truth_weight.push_back(double(n)), e.truth_radius.push_back(0),
+          e.truth_charge.push_back(1), e.truth_primary.push_back(1);
   return e;
 }
 double figure(StyledEvent const& e, std::string const& name) { return figures_under(OneToOneMetrics{}(e.record()), "").at(name); }

@@ -63,7 +63,7 @@ TEST_CASE("half of a track or of a particle is not enough") {
   test::StyledEvent e;
   e.label = {0, 0, 0, 0}, e.id = {1, 1, 2, 2}, e.weight = {1, 1, 1, 1};
   e.truth_id = {1, 2}, e.truth_hits = {2, 2}, e.truth_pt = {1, 1}, e.truth_eta = {0, 0}, e.truth_reconstructable = {false, false};
-  e.truth_weight = {2, 2}, e.truth_radius = {0, 0};
+  e.truth_weight = {2, 2}, e.truth_radius = {0, 0}, e.truth_charge = {1, 1}, e.truth_primary = {1, 1};
   auto const score = [&] { return TrackMlScore{{.pt_bins_gev = {}, .eta_bins = {}, .hits_bins = {}, .radius_bins_mm = {}}}(e.record()); };
   CHECK(score().size() == 1);
   CHECK(score().front().second == 0);

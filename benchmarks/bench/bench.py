@@ -181,7 +181,7 @@ def difference(row, ours, other):
     if row.name == "graph":
         return edges_differ(ours, other)
     if row.name in ("dbscan", "event"):
-        # a score that falls on the other side of the cut by rounding takes an edge away, and its hits move
+        # a distance that falls on the other side of ε by rounding joins two clusters
         return labels_differ(ours["label"], other["label"], 0 if row.name == "dbscan" else 0.02)
     if row.name == "neighbours":
         # faiss takes differences of squares, so that the last neighbour of a few may be another one

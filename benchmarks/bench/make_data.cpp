@@ -109,17 +109,28 @@ GraphRecord with_cut_graph(GraphRecord const& event) {
   return event.select(at::logical_or(truth, at::cat({some, some})), Edges{});
 }
 
+/// The middle of the widest gap between scores near the cut: whether an edge is kept must not hang on rounding.
+double cut_in_a_gap(GraphRecord const& event, SetFiles const& files, double cut) {
+  at::NoGradGuard const no_grad;
+  auto const scores = values_of<double>(std::get<0>(classifier()(event, *network(classifier(), files), {})[key::edge_score].sort()));
+  double widest = 0, middle = cut;
+  for (auto i = std::lower_bound(scores.begin(), scores.end(), cut - 0.002); i != scores.end() && i + 1 != scores.end() && *i < cut + 0.002;
+       ++i)
+    if (auto const gap = *(i + 1) - *i; gap > widest) widest = gap, middle = (*i + *(i + 1)) / 2;
+  return middle;
+}
+
 /// Everything of a set whose CSV files are there.
-LabelledRecord write_set(SetFiles const& files, Settings const& settings) {
+void write_set(SetFiles const& files, Settings settings) {
   LabelledRecord const event = TrackMl{{.events = files.csv().string()}}.labelled(1);
   auto const record = with_graph(event, settings);
+  settings.score_min = cut_in_a_gap(record, files, settings.score_min);
   save_record(files.graph(), record);
   save_record(files.cut_graph(), with_cut_graph(record));
   save_record(files.latent(), latent_space(event, settings.eps));
   write_file_atomically(files.set / "settings.json", json(settings).dump(2) + "\n");
   fmt::print("{}: {} hits, {} edges in one direction\n", files.set.filename().string(), event.rows(Hits{}),
              record[key::edge_index].size(1) / 2);
-  return event;
 }
 
 /// Networks that have learned something, so that scores tell edges apart and hits of a particle come together: the cut on the scores.

@@ -24,14 +24,6 @@ double condenser_flops(double n, double e) {
   return stack_flops(n, e, 4) + 2 * n * (2 * (h * h + h * h) + h + h * 8);
 }
 
-template <class Stage>
-std::shared_ptr<typename Stage::Module> network(Stage const& stage, SetFiles const& files) {
-  auto net = stage.make(Widths({{"hit_features", std::int64_t(hit_features)}, {"edge_features", std::int64_t(edge_features)}}));
-  detail::copy_by_name(read_safetensors(files.networks(std::string(Stage::name))).tensors, detail::named_tensors(*net),
-                       std::string(Stage::name));
-  return net;
-}
-
 /// A training step as the trainer makes it, with `loss` of the network.
 template <class Net>
 Row step_row(std::shared_ptr<Net> net, std::function<Tensor()> loss) {

@@ -483,7 +483,7 @@ def event_row(files, request):
         score = classifier(event["hit_features"], index, features)
         kept = score > cuts["score_min"]
         latent, _ = condenser(event["hit_features"], index[:, kept], features[kept])
-        return DBSCAN(eps=cuts["eps"], min_samples=1, n_jobs=THREADS).fit_predict(latent.numpy())
+        return DBSCAN(eps=cuts["track_eps"], min_samples=1, n_jobs=THREADS).fit_predict(latent.numpy())
 
     return run, lambda out: {"label": torch.from_numpy(out).long()}
 

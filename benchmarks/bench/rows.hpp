@@ -33,9 +33,10 @@ double seconds_of(F&& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// What belongs to a set: cuts of its graph, cut on the scores, ε. Stands in its folder as settings.json.
-struct Settings { double phi_slope_max = 0.005, z0_max_mm = 200, score_min = 0.1, eps = 0.3; };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, phi_slope_max, z0_max_mm, score_min, eps)
+/// What belongs to a set: cuts of its graph, cut on the scores, ε in the made-up latent space and in the networks' own. Stands in its folder
+/// as settings.json.
+struct Settings { double phi_slope_max = 0.005, z0_max_mm = 200, score_min = 0.1, eps = 0.3, track_eps = 0.1; };
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, phi_slope_max, z0_max_mm, score_min, eps, track_eps)
 
 using GraphKeys = Keys<EdgeIndex, EdgeFeatures, EdgeTruth>;
 using LatentKeys = Keys<Latent, Beta, Label, HitEmbedding>;
@@ -74,11 +75,20 @@ inline Condenser condenser(double score_min) {
 }
 inline GeometricGraph graph(Settings const& s) { return {{.phi_slope_max = s.phi_slope_max, .z0_max_mm = s.z0_max_mm}}; }
 inline auto pipeline(Settings const& s) {
-  return Pipeline{graph(s), classifier(), condenser(s.score_min), Dbscan{{.eps = s.eps, .min_points = 1}}};
+  return Pipeline{graph(s), classifier(), condenser(s.score_min), Dbscan{{.eps = s.track_eps, .min_points = 1}}};
 }
 /// Object condensation as the Python system has it.
 inline auto condensation_loss() {
   return Attraction{{.q_min = 0.01, .norm = CondensationNorm::pairs}} + Repulsion{{.q_min = 0.01, .norm = CondensationNorm::pairs}};
+}
+
+/// A network with the weights that `make_data` trained.
+template <class Stage>
+std::shared_ptr<typename Stage::Module> network(Stage const& stage, SetFiles const& files) {
+  auto const name = std::string(Stage::name);
+  auto net = stage.make(Widths({{"hit_features", 6}, {"edge_features", 4}}));
+  detail::copy_by_name(read_safetensors(files.networks(name)).tensors, detail::named_tensors(*net), name);
+  return net;
 }
 
 /// Writes everything that the rows read below `root`; `recorded`: a folder with TrackML's sets hipt and full, where there is one.

@@ -3,7 +3,7 @@
 // tile, so that neither the rows nor a hidden layer ever stand in memory.
 // R rows (edges, or hits), N rows that are gathered from, h hidden width, o output width.
 #pragma once
-#include <array>
+#include <algorithm>
 #include <utility>
 #include <vector>
 

@@ -9,6 +9,7 @@
 
 #include "dew/core/error.hpp"
 #include "dew/ops/gathered_mlp_impl.hpp"
+#include "dew/ops/message_passing.hpp"
 
 namespace dew {
 
@@ -144,7 +145,7 @@ struct PackedMlp {
     if (plan.bias) mlp.biases.assign(next, tensors.end());
     auto const values = gathered_mlp_by_operations(rows, mlp);
     if (plan.targets < 0) return {values};
-    return {values, at::zeros({plan.targets, values.size(1)}, values.options()).index_add(0, indices.back(), values)};
+    return {values, sum_at(values, indices.back(), plan.targets)};
   }
 };
 
@@ -245,7 +246,7 @@ inline Messages gathered_mlp_and_sum(MlpRows const& rows, MlpLayers const& mlp, 
     return {std::move(made[0]), std::move(made[1])};
   }
   auto values = detail::gathered_mlp_by_operations(rows, mlp);
-  auto sums = at::zeros({targets, values.size(1)}, values.options()).index_add(0, target, values);
+  auto sums = sum_at(values, target, targets);
   return {std::move(values), std::move(sums)};
 }
 

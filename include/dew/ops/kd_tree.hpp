@@ -75,6 +75,7 @@ class KdTree {
     std::int32_t left = -1, right = -1;  // children, or -1 for a leaf
     bool is_leaf() const { return left < 0; }
   };
+  static constexpr std::int32_t leaf_size = 16;  ///< points of a full leaf
 
   explicit KdTree(Tensor const& points) {
     check(points.defined() && points.dim() == 2 && points.is_floating_point(), "neighbour search: expected real points [N, d], got {}",
@@ -156,8 +157,6 @@ class KdTree {
   }
 
  private:
-  static constexpr std::int32_t leaf_size = 16;
-
   std::int32_t build(std::int32_t begin, std::int32_t end, double const* data) {
     auto const number = std::int32_t(nodes_.size());
     nodes_.push_back({begin, end});

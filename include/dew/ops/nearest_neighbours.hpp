@@ -18,7 +18,9 @@ namespace detail {
 /// The best so many candidates of a query within a radius, by (distance, row), nearest first.
 class NearestList {
  public:
-  NearestList(std::size_t k, double radius2) : k_(k), radius2_(radius2) { entries_.reserve(k); }
+  NearestList(std::size_t k, double radius2) : k_(k), radius2_(radius2) {}
+  /// Forgets all candidates and keeps the memory.
+  void clear() { entries_.clear(); }
   /// The squared distance that a candidate may not exceed.
   double worst() const { return entries_.size() < k_ ? radius2_ : entries_.back().first; }
   void offer(double d2, std::int32_t row) {
@@ -57,11 +59,11 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
   std::vector<std::vector<std::pair<std::int32_t, double>>> found(static_cast<std::size_t>(n));
   if (k > 0)
     at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<detail::NearestList> nearest;
+      std::vector<detail::NearestList> nearest(KdTree::leaf_size, detail::NearestList(std::size_t(k), radius * radius));
       for (auto l = begin; l < end; ++l) {
         auto const leaf = tree.leaves()[std::size_t(l)];
         auto const queries = tree.nodes()[std::size_t(leaf)];
-        nearest.assign(std::size_t(queries.end - queries.begin), detail::NearestList(std::size_t(k), radius * radius));
+        for (auto& list : nearest) list.clear();
         auto const of = [&](std::int32_t i) -> detail::NearestList& { return nearest[std::size_t(i - queries.begin)]; };
         tree.visit_nearest(leaf, radius * radius, [&](KdTree::Node const& node) {
           tree.visit_pairs(
@@ -70,7 +72,7 @@ inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, doubl
                 if (j != i || self == Self::included) of(i).offer(d2, tree.original(j));
               });
           double worst = 0;
-          for (auto const& list : nearest) worst = std::max(worst, list.worst());
+          for (auto i = queries.begin; i < queries.end; ++i) worst = std::max(worst, of(i).worst());
           return worst;
         });
         for (auto i = queries.begin; i < queries.end; ++i) {

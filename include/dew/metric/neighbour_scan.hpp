@@ -36,10 +36,14 @@ struct NeighbourScan {
 
   Figures operator()(RecordOf<Reads> const& event) const {
     SegmentMetrics const segments{{.pt_min_gev = options.pt_min_gev, .eta_max = options.eta_max}};
+    // One search: the k nearest of a hit are the first of its k_max nearest, which stand nearest first.
+    auto const nearest = nearest_neighbours(event[key::hit_embedding], options.k_max, options.radius);
+    auto const all = nearest.edge_index();
+    auto const rank = at::arange(all.size(1), all.options()) - nearest.offsets.index_select(0, all[1]);  // of a neighbour, from 0
     Figures figures;
     bool small = true;
     for (std::int64_t k = 1; k <= options.k_max; ++k) {
-      auto const edges = small ? nearest_neighbours(event[key::hit_embedding], k, options.radius).edge_index() : Tensor();
+      auto const edges = small ? all.index_select(1, (rank < k).nonzero().squeeze(1)) : Tensor();
       small = small && edges.size(1) <= options.edges_max;
       if (small) detail::add_scanned(figures, double(k), segments(event.with(key::edge_index = edges)), edges.size(1));
       else detail::add_scanned(figures, double(k), {}, -1);

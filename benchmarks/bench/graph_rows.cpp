@@ -73,6 +73,10 @@ Row features_row(SetFiles const& files) {
   return row;
 }
 
+NamedTensors edges_of(GraphRecord const& event) {
+  return {{"edge_index", event[key::edge_index]}, {"edge_features", event[key::edge_features]}, {"edge_truth", event[key::edge_truth]}};
+}
+
 Row graph_row(SetFiles const& files) {
   Row row;
   LabelledRecord const event = load<GraphRecord>(files.graph(), row);
@@ -84,10 +88,7 @@ Row graph_row(SetFiles const& files) {
   row.run();
   auto const edges = double((*out)[key::edge_index].size(1));
   row.bytes = (12 + 8 + 8) * double(row.n) + (16 + 16 + 1) * edges;
-  row.result = [=] {
-    return NamedTensors{
-        {"edge_index", (*out)[key::edge_index]}, {"edge_features", (*out)[key::edge_features]}, {"edge_truth", (*out)[key::edge_truth]}};
-  };
+  row.result = [=] { return edges_of(*out); };
   return row;
 }
 
@@ -102,10 +103,7 @@ Row graph_reference_row(SetFiles const& files) {
     auto const record = event.with(key::edge_index = edges.edge_index, key::edge_features = edges.features);
     *out = record.merge(builder.truth()(record));
   });
-  row.result = [=] {
-    return NamedTensors{
-        {"edge_index", (*out)[key::edge_index]}, {"edge_features", (*out)[key::edge_features]}, {"edge_truth", (*out)[key::edge_truth]}};
-  };
+  row.result = [=] { return edges_of(*out); };
   return row;
 }
 

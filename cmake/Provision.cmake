@@ -63,3 +63,12 @@ function(dew_provision out lock what)
   file(RENAME "${aside}/site" "${folder}")
   file(REMOVE_RECURSE "${aside}")
 endfunction()
+
+# dew_require_pinned_python(OPTION): stops where ${DEW_PYTHON} is not the one that the locks of Python packages are for.
+function(dew_require_pinned_python option)
+  execute_process(COMMAND "${DEW_PYTHON}" -c "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())"
+    OUTPUT_VARIABLE python OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(NOT python STREQUAL "3.11 x86_64")
+    message(FATAL_ERROR "${option}=ON: the pinned Python packages are for Python 3.11 on x86_64, and ${DEW_PYTHON} is '${python}': name another one with -DDEW_PYTHON=PATH, or set ${option}=OFF.")
+  endif()
+endfunction()

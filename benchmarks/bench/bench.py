@@ -489,13 +489,16 @@ class Bench:
                 if (row, dimensions) != (name, d):
                     continue
                 style = "-" if threads == 2 else "--"
-                axis.plot(*zip(*points), style, marker="o", color="C0", label=f"dew, {threads}")
+                axis.plot(*zip(*points), style, marker="o", color="C0", label="dew")
                 for i, (peer, of_peer) in enumerate(others.get((row, dimensions, threads), {}).items()):
-                    axis.plot(*zip(*of_peer), style, marker="s", color=f"C{i + 1}", label=f"{peer}, {threads}")
+                    axis.plot(*zip(*of_peer), style, marker="s", color=f"C{i + 1}", label=peer)
             axis.set(xscale="log", yscale="log", title=title(name, d), xlabel="hits", ylabel="seconds")
-            axis.legend(fontsize="x-small")
+            handles, labels = axis.get_legend_handles_labels()
+            once = dict(zip(reversed(labels), reversed(handles)))  # of both numbers of threads the last, which is drawn solid
+            axis.legend([once[label] for label in dict.fromkeys(labels)], dict.fromkeys(labels), fontsize="x-small", framealpha=0.6)
         for axis in list(axes.flat)[len(names) :]:
             axis.remove()
+        figure.suptitle("Time against the number of hits: 2 threads solid, 1 thread dashed")
         figure.savefig(self.out / "bench.svg")
         print(f"\n{self.out / 'bench.json'}\n{self.out / 'bench.svg'}")
 

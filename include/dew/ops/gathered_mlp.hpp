@@ -174,7 +174,7 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
     std::vector<bool> wanted(count);
     for (std::size_t i = 0; i < count; ++i) wanted[i] = context->needs_input_grad(i);
     auto out = at::GradMode::is_enabled() ? differentiable(plan, tensors, indices, gradient, wanted)
-                                          : in_tiles(plan, tensors, indices, [&](auto const& tiles) {
+                                          : in_tiles(plan, tensors, indices, [&](auto&& tiles) {
                                               return tiles.backward(plan.final_relu ? saved.back() : Tensor(), gradient[0],
                                                                     gradient.size() > 1 ? gradient[1] : Tensor(), wanted);
                                             });

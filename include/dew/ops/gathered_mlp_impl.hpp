@@ -12,6 +12,7 @@
 #include "dew/core/error.hpp"
 #include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
+#include "dew/ops/tile_product.hpp"
 
 namespace dew {
 
@@ -20,66 +21,66 @@ enum class PartTransform { none, relu, layer_norm };
 
 namespace detail {
 
-/// Loops over a tile of `rows` rows of `width` numbers.
+/// Loops over a tile of rows; a stride is the distance of two of them.
 namespace tile {
 
-template <class T>
-DEW_SIMD inline void gather_add(T* z, std::int64_t rows, std::int64_t width, T const* table, std::int64_t const* index) {
-  for (std::int64_t r = 0; r < rows; ++r, z += width) {
-    T const* from = table + index[r] * width;
+/// z = table[index], or += with `ADD`.
+template <bool ADD, class T>
+DEW_SIMD inline void gather(T* z, std::int64_t z_stride, std::int64_t rows, std::int64_t width, T const* table, std::int64_t stride,
+                            std::int64_t const* index) {
+  for (std::int64_t r = 0; r < rows; ++r, z += z_stride) {
+    T const* from = table + index[r] * stride;
 #pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) z[c] += from[c];
+    for (std::int64_t c = 0; c < width; ++c) z[c] = ADD ? z[c] + from[c] : from[c];
   }
 }
 
 template <class T>
-DEW_SIMD inline void scatter_add(T* table, std::int64_t rows, std::int64_t width, T const* z, std::int64_t const* index) {
-  for (std::int64_t r = 0; r < rows; ++r, z += width) {
+DEW_SIMD inline void scatter_add(T* table, std::int64_t rows, std::int64_t width, T const* z, std::int64_t z_stride,
+                                 std::int64_t const* index) {
+  for (std::int64_t r = 0; r < rows; ++r, z += z_stride) {
     T* to = table + index[r] * width;
 #pragma omp simd
     for (std::int64_t c = 0; c < width; ++c) to[c] += z[c];
   }
 }
 
-/// All rows the same: a bias.
 template <class T>
-DEW_SIMD inline void fill(T* z, std::int64_t rows, std::int64_t width, T const* bias) {
-  for (std::int64_t r = 0; r < rows; ++r, z += width)
+DEW_SIMD inline void relu(T* z, std::int64_t z_stride, std::int64_t rows, std::int64_t width, T const* from, std::int64_t stride) {
+  for (std::int64_t r = 0; r < rows; ++r, z += z_stride, from += stride)
 #pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) z[c] = bias[c];
-}
-
-template <class T>
-DEW_SIMD inline void relu(T* z, T const* from, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) z[i] = from[i] < T(0) ? T(0) : from[i];  // keeps NaN
+    for (std::int64_t c = 0; c < width; ++c) z[c] = from[c] < T(0) ? T(0) : from[c];  // keeps NaN
 }
 
 /// Zero where the ReLU's output is: its backward pass.
 template <class T>
-DEW_SIMD inline void mask(T* gradient, T const* activation, std::int64_t n) {
+DEW_SIMD inline void mask(T* gradient, std::int64_t stride, std::int64_t rows, std::int64_t width, T const* activation,
+                          std::int64_t activation_stride) {
+  for (std::int64_t r = 0; r < rows; ++r, gradient += stride, activation += activation_stride)
 #pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) gradient[i] = activation[i] <= T(0) ? T(0) : gradient[i];
+    for (std::int64_t c = 0; c < width; ++c) gradient[c] = activation[c] <= T(0) ? T(0) : gradient[c];
+}
+
+/// to = from, or += with `ADD`.
+template <bool ADD, class T>
+DEW_SIMD inline void copy(T* to, std::int64_t to_stride, std::int64_t rows, std::int64_t width, T const* from, std::int64_t stride) {
+  for (std::int64_t r = 0; r < rows; ++r, to += to_stride, from += stride)
+#pragma omp simd
+    for (std::int64_t c = 0; c < width; ++c) to[c] = ADD ? to[c] + from[c] : from[c];
 }
 
 template <class T>
-DEW_SIMD inline void add(T* to, T const* from, std::int64_t n) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
-}
-
-template <class T>
-DEW_SIMD inline void column_sums(T* sums, std::int64_t rows, std::int64_t width, T const* z) {
-  for (std::int64_t r = 0; r < rows; ++r, z += width)
+DEW_SIMD inline void column_sums(T* sums, std::int64_t rows, std::int64_t width, T const* z, std::int64_t stride) {
+  for (std::int64_t r = 0; r < rows; ++r, z += stride)
 #pragma omp simd
     for (std::int64_t c = 0; c < width; ++c) sums[c] += z[c];
 }
 
-/// y = x̂ · weight + bias with x̂ = (x − mean) / √(variance + eps); x̂ and 1/√… are kept when asked for.
+/// y = x̂ · weight + bias with x̂ = (x − mean) / √(variance + eps), of rows of x side by side; x̂ and 1/√… are kept.
 template <class T>
-DEW_SIMD inline void layer_norm(T* y, T* normal, T* inverse, T const* x, std::int64_t rows, std::int64_t width, T const* weight,
-                                T const* bias, T eps) {
-  for (std::int64_t r = 0; r < rows; ++r, x += width, y += width, normal += width) {
+DEW_SIMD inline void layer_norm(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows, std::int64_t width,
+                                T const* weight, T const* bias, T eps) {
+  for (std::int64_t r = 0; r < rows; ++r, x += width, y += stride, normal += stride) {
     T sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t c = 0; c < width; ++c) sum += x[c];
@@ -98,9 +99,9 @@ DEW_SIMD inline void layer_norm(T* y, T* normal, T* inverse, T const* x, std::in
 
 /// Its backward pass, in place: the gradient by y becomes that by x; those by weight and bias are added up.
 template <class T>
-DEW_SIMD inline void layer_norm_backward(T* gradient, T const* normal, T const* inverse, std::int64_t rows, std::int64_t width,
-                                         T const* weight, T* grad_weight, T* grad_bias) {
-  for (std::int64_t r = 0; r < rows; ++r, gradient += width, normal += width) {
+DEW_SIMD inline void layer_norm_backward(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride, T const* inverse,
+                                         std::int64_t rows, std::int64_t width, T const* weight, T* grad_weight, T* grad_bias) {
+  for (std::int64_t r = 0; r < rows; ++r, gradient += gradient_stride, normal += stride) {
     T sum = 0, along = 0;
 #pragma omp simd reduction(+ : sum, along)
     for (std::int64_t c = 0; c < width; ++c) {
@@ -136,6 +137,8 @@ struct MlpPlan {
 
 /// One call on one set of tensors. `tensors`: gathered values, given parts, the norm's weight and bias, weights, biases; `indices`: one for
 /// each gathered part, then the targets.
+///
+/// Buffers and weights stand in rows of whole vectors (`tile::pad`), with zeros behind the last column.
 template <class T>
 class MlpTiles {
  public:
@@ -154,18 +157,21 @@ class MlpTiles {
             at::toString(index.scalar_type()));
       indices_.push_back(index.contiguous());
     }
-    std::int64_t column = 0;
+    std::int64_t column = 0, widest = 1;
     for (auto const& part : gathered_) gathered_column_.push_back(std::exchange(column, column + part.size(1)));
     for (auto const& part : given_) given_column_.push_back(std::exchange(column, column + part.size(1)));
-    std::int64_t widest = 1;
     for (auto const& weight : weights_) widest = std::max({widest, weight.size(0)});
     for (auto const& part : given_) widest = std::max(widest, part.size(1));
-    tile_ = std::clamp<std::int64_t>(65536 / widest, 64, 1024);
+    tile_ = std::clamp<std::int64_t>(tile_elements / tile::pad<T>(widest), 2, 16) * 12;
     auto const tiles = (plan.rows + tile_ - 1) / tile_;
     parts_ = std::clamp<std::int64_t>(at::get_num_threads(), 1, std::max<std::int64_t>(1, tiles));
     for (std::int64_t p = 0; p <= parts_; ++p) bounds_.push_back(std::min(plan.rows, tiles * p / parts_ * tile_));
+
+    for (auto const& bias : biases_) padded_bias_.push_back(padded(bias.unsqueeze(0)));
+    for (auto const& part : given_) given_forward_.push_back(padded(columns(weights_[0], given_column_[given_forward_.size()], part).t()));
+    for (std::size_t l = 1; l < weights_.size(); ++l) forward_.push_back(padded(weights_[l].t()));
     for (std::size_t g = 0; g < gathered_.size(); ++g)
-      products_.push_back(at::mm(gathered_[g], weights_[0].narrow(1, gathered_column_[g], gathered_[g].size(1)).t()));
+      products_.push_back(node_products(gathered_[g], padded(columns(weights_[0], gathered_column_[g], gathered_[g]).t()), g == 0));
   }
 
   /// {values} or {values, sums}
@@ -177,11 +183,15 @@ class MlpTiles {
       if (plan_.targets >= 0) sums[std::size_t(part)] = at::zeros({plan_.targets, out_width()}, values.options());
       for (auto begin = bounds_[std::size_t(part)]; begin < bounds_[std::size_t(part) + 1]; begin += tile_) {
         auto const n = std::min(tile_, plan_.rows - begin);
-        auto out = values.narrow(0, begin, n);
-        run_layers(scratch, begin, n, &out);
-        if (plan_.residual) tile::add(data(out), cdata(given_[0]) + begin * out_width(), n * out_width());
+        auto const out = out_width();
+        T* const to = data(values) + begin * out;
+        bool const whole = out == tile::pad<T>(out);
+        Rows const last = whole ? Rows{to, out} : rows(scratch.out);
+        run_layers(scratch, begin, n, last);
+        if (!whole) tile::copy<false>(to, out, n, out, last.data, last.stride);
+        if (plan_.residual) tile::copy<true>(to, out, n, out, cdata(given_[0]) + begin * out, out);
         if (plan_.targets >= 0)
-          tile::scatter_add(data(sums[std::size_t(part)]), n, out_width(), cdata(out), rows_of(indices_.back(), begin, n, plan_.targets));
+          tile::scatter_add(data(sums[std::size_t(part)]), n, out, to, out, rows_of(indices_.back(), begin, n, plan_.targets));
       }
     });
     if (plan_.targets < 0) return {values};
@@ -189,71 +199,150 @@ class MlpTiles {
   }
 
   /// The gradients of `tensors`; undefined where `wanted` says no. `values`: the output, needed for a final ReLU.
-  std::vector<Tensor> backward(Tensor const& values, Tensor const& grad_values, Tensor const& grad_sums,
-                               std::vector<bool> const& wanted) const {
+  std::vector<Tensor> backward(Tensor const& values, Tensor const& grad_values, Tensor const& grad_sums, std::vector<bool> const& wanted) {
     auto const options = weights_[0].options();
     std::vector<Tensor> grad_given(given_.size());
-    for (std::size_t k = 0; k < given_.size(); ++k)
+    for (std::size_t k = 0; k < given_.size(); ++k) {
       if (wanted[gathered_.size() + k]) grad_given[k] = at::empty(given_[k].sizes(), options);
-    auto const by_values = grad_values.defined() ? grad_values.contiguous() : grad_values,
-               by_sums = grad_sums.defined() ? grad_sums.contiguous() : grad_sums;
+      given_back_.push_back(padded(columns(weights_[0], given_column_[k], given_[k])));
+    }
+    for (std::size_t l = 1; l < weights_.size(); ++l) back_.push_back(padded(weights_[l]));
+    Upstream const up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
+                      grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
     std::vector<Gradients> parts(static_cast<std::size_t>(parts_));
     each_part([&](std::int64_t part) {
       Scratch scratch(*this, true);
       auto& sums = parts[std::size_t(part)];
       make(sums);
       for (auto begin = bounds_[std::size_t(part)]; begin < bounds_[std::size_t(part) + 1]; begin += tile_)
-        backward_tile(scratch, begin, std::min(tile_, plan_.rows - begin), values, by_values, by_sums, grad_given, sums);
+        backward_tile(scratch, begin, std::min(tile_, plan_.rows - begin), up, grad_given, sums);
     });
     auto sum = std::move(parts[0]);
     for (std::size_t p = 1; p < parts.size(); ++p) sum.add(parts[p]);
 
     std::vector<Tensor> out;
+    auto first = at::empty_like(weights_[0]);
     for (std::size_t g = 0; g < gathered_.size(); ++g) {
-      auto const columns = [&](Tensor const& of) { return of.narrow(1, gathered_column_[g], gathered_[g].size(1)); };
-      columns(sum.weights[0]).copy_(at::mm(sum.scattered[g].t(), gathered_[g]));
-      out.push_back(wanted[g] ? at::mm(sum.scattered[g], columns(weights_[0])) : Tensor());
+      columns(first, gathered_column_[g], gathered_[g]).copy_(at::mm(sum.scattered[g].t(), gathered_[g]));
+      out.push_back(wanted[g] ? at::mm(sum.scattered[g], columns(weights_[0], gathered_column_[g], gathered_[g])) : Tensor());
     }
-    for (auto* list : {&grad_given, &sum.norm, &sum.weights, &sum.biases}) out.insert(out.end(), list->begin(), list->end());
+    for (std::size_t k = 0; k < given_.size(); ++k)
+      columns(first, given_column_[k], given_[k]).copy_(sum.given[k].narrow(1, 0, given_[k].size(1)));
+    out.insert(out.end(), grad_given.begin(), grad_given.end());
+    out.insert(out.end(), sum.norm.begin(), sum.norm.end());
+    out.push_back(first);
+    for (std::size_t l = 1; l < weights_.size(); ++l) out.push_back(sum.weights[l - 1].narrow(1, 0, weights_[l].size(1)).contiguous());
+    out.insert(out.end(), sum.biases.begin(), sum.biases.end());
     for (std::size_t i = 0; i < out.size(); ++i)
       if (!wanted[i]) out[i] = Tensor();
     return out;
   }
 
  private:
+  static constexpr std::int64_t tile_elements = 512;  // a dozen rows, times this, over the widest layer
+
+  /// Rows in memory, `stride` apart.
+  struct Rows {
+    T* data = nullptr;
+    std::int64_t stride = 0;
+  };
+  struct ConstRows {
+    T const* data = nullptr;
+    std::int64_t stride = 0;
+  };
+
   /// The buffers of one thread: what a tile is in each layer, and its gradient.
   struct Scratch {
     std::vector<Tensor> activations, gradients;  // [tile, width] of each layer but the last; gradients: of the last, too
-    std::vector<Tensor> given;                   // transformed
+    std::vector<Tensor> given, grad_given;       // transformed, or of a width that is no whole vector
+    Tensor out;                                  // of a width that is no whole vector
     Tensor normal, inverse;                      // [tile, m], [tile] of the layer norm
 
     Scratch(MlpTiles const& of, bool backward) {
-      auto const make = [&](std::int64_t width) { return at::empty({of.tile_, width}, of.weights_[0].options()); };
+      auto const make = [&](std::int64_t width) { return at::zeros({of.tile_, tile::pad<T>(width)}, of.weights_[0].options()); };
       for (std::size_t l = 0; l < of.weights_.size(); ++l) {
         if (l + 1 < of.weights_.size()) activations.push_back(make(of.weights_[l].size(0)));
         if (backward) gradients.push_back(make(of.weights_[l].size(0)));
       }
-      if (of.plan_.transform == PartTransform::none) return;
-      for (auto const& part : of.given_) given.push_back(make(part.size(1)));
+      if (!backward) out = make(of.out_width());
+      for (auto const& part : of.given_) {
+        given.push_back(make(part.size(1)));
+        if (backward) grad_given.push_back(make(part.size(1)));
+      }
       if (of.plan_.transform == PartTransform::layer_norm) normal = make(of.given_[0].size(1)), inverse = make(1);
     }
   };
 
-  /// What one thread adds up.
+  /// What one thread adds up. Given parts and weights: in whole vectors.
   struct Gradients {
-    std::vector<Tensor> scattered, norm, weights, biases;
+    std::vector<Tensor> scattered, given, norm, weights, biases;
     void add(Gradients const& other) {
       auto const add_all = [](std::vector<Tensor>& to, std::vector<Tensor> const& from) {
         for (std::size_t i = 0; i < to.size(); ++i) to[i].add_(from[i]);
       };
-      add_all(scattered, other.scattered), add_all(norm, other.norm), add_all(weights, other.weights), add_all(biases, other.biases);
+      add_all(scattered, other.scattered), add_all(given, other.given), add_all(norm, other.norm);
+      add_all(weights, other.weights), add_all(biases, other.biases);
     }
+  };
+
+  /// What the backward pass starts from.
+  struct Upstream {
+    Tensor values, by_values, by_sums;
   };
 
   static T* data(Tensor& t) { return t.template data_ptr<T>(); }
   static T const* cdata(Tensor const& t) { return t.template const_data_ptr<T>(); }
+  static Rows rows(Tensor& t) { return {data(t), t.size(1)}; }
+  static ConstRows read(Tensor const& t) { return {cdata(t), t.size(1)}; }
+  static ConstRows read(Tensor const& t, std::int64_t begin) { return {cdata(t) + begin * t.size(1), t.size(1)}; }
   std::int64_t norms() const { return plan_.transform == PartTransform::layer_norm ? 2 : 0; }
   std::int64_t out_width() const { return weights_.back().size(0); }
+  std::int64_t width(std::size_t layer) const { return weights_[layer].size(0); }
+
+  /// The columns of `weight` that a part is multiplied with.
+  static Tensor columns(Tensor const& weight, std::int64_t first, Tensor const& part) { return weight.narrow(1, first, part.size(1)); }
+
+  static Tensor padded(Tensor const& matrix) {
+    auto const width = matrix.size(1), whole = tile::pad<T>(width);
+    if (width == whole) return matrix.contiguous();
+    auto out = at::zeros({matrix.size(0), whole}, matrix.options());
+    out.narrow(1, 0, width).copy_(matrix);
+    return out;
+  }
+
+  /// values · weight (+ the first layer's bias): [N, h] in whole vectors.
+  Tensor node_products(Tensor const& values, Tensor const& weight, bool with_bias) const {
+    auto out = at::empty({values.size(0), weight.size(1)}, weight.options());
+    at::parallel_for(0, values.size(0), 1024, [&](std::int64_t begin, std::int64_t end) {
+      multiply({.rows = end - begin, .inner = values.size(1), .bias = with_bias && plan_.bias ? cdata(padded_bias_[0]) : nullptr},
+               read(values, begin), weight, {data(out) + begin * out.size(1), out.size(1)});
+    });
+    return out;
+  }
+
+  /// a · b → c, in whole vectors of b.
+  static void multiply(tile::Product<T> p, ConstRows a, Tensor const& b, Rows c) {
+    p.columns = b.size(1);
+    p.a = a.data, p.a_row = a.stride;
+    p.b = cdata(b), p.b_stride = b.size(1);
+    p.c = c.data, p.c_stride = c.stride;
+    tile::product(p);
+  }
+
+  /// sum += aᵀ · b over n rows.
+  static void add_transposed(Tensor& sum, std::int64_t n, ConstRows a, ConstRows b) {
+    tile::product<T>({.rows = sum.size(0),
+                      .inner = n,
+                      .columns = sum.size(1),
+                      .a = a.data,
+                      .a_row = 1,
+                      .a_column = a.stride,
+                      .b = b.data,
+                      .b_stride = b.stride,
+                      .c = data(sum),
+                      .c_stride = sum.size(1),
+                      .add = true});
+  }
 
   template <class Do>
   void each_part(Do const& what) const {
@@ -270,12 +359,12 @@ class MlpTiles {
   }
 
   void make(Gradients& sums) const {
-    auto const options = weights_[0].options();
-    for (auto const& part : gathered_) sums.scattered.push_back(at::zeros({part.size(0), weights_[0].size(0)}, options));
-    auto const like = [](std::vector<Tensor> const& from, std::vector<Tensor>& to) {
-      for (auto const& tensor : from) to.push_back(at::zeros_like(tensor));
-    };
-    like(norm_, sums.norm), like(weights_, sums.weights), like(biases_, sums.biases);
+    auto const zeros = [&](std::int64_t n, std::int64_t width) { return at::zeros({n, width}, weights_[0].options()); };
+    for (auto const& part : gathered_) sums.scattered.push_back(zeros(part.size(0), width(0)));
+    for (auto const& part : given_) sums.given.push_back(zeros(width(0), tile::pad<T>(part.size(1))));
+    for (auto const& part : norm_) sums.norm.push_back(at::zeros_like(part));
+    for (std::size_t l = 1; l < weights_.size(); ++l) sums.weights.push_back(zeros(width(l), tile::pad<T>(weights_[l].size(1))));
+    for (auto const& bias : biases_) sums.biases.push_back(at::zeros_like(bias));
   }
 
   /// Rows begin … begin + n of an index, all of them in 0 … count − 1.
@@ -286,93 +375,110 @@ class MlpTiles {
     return rows;
   }
 
-  /// A given part's rows as the first layer reads them.
-  Tensor given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n) const {
+  /// A given part's rows as the first layer reads them; `whole`: in whole vectors.
+  ConstRows given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, bool whole) const {
     auto const width = given_[k].size(1);
-    auto const* from = cdata(given_[k]) + begin * width;
-    if (plan_.transform == PartTransform::none) return given_[k].narrow(0, begin, n);
-    auto to = scratch.given[k].narrow(0, 0, n);
-    if (plan_.transform == PartTransform::relu) tile::relu(data(to), from, n * width);
-    else
-      tile::layer_norm(data(to), data(scratch.normal), data(scratch.inverse), from, n, width, cdata(norm_[0]), cdata(norm_[1]),
-                       T(plan_.eps));
-    return to;
+    auto const from = read(given_[k], begin);
+    auto const to = rows(scratch.given[k]);
+    switch (plan_.transform) {
+      case PartTransform::relu: tile::relu(to.data, to.stride, n, width, from.data, from.stride); break;
+      case PartTransform::layer_norm:
+        tile::layer_norm(to.data, data(scratch.normal), to.stride, data(scratch.inverse), from.data, n, width, cdata(norm_[0]),
+                         cdata(norm_[1]), T(plan_.eps));
+        break;
+      case PartTransform::none:
+        if (!whole || width == to.stride) return from;
+        tile::copy<false>(to.data, to.stride, n, width, from.data, from.stride);
+    }
+    return {to.data, to.stride};
   }
 
-  /// All layers; the hidden ones stay in `scratch`. The last is written to `out`, or left out.
-  void run_layers(Scratch& scratch, std::int64_t begin, std::int64_t n, Tensor* out) const {
+  /// All layers; the hidden ones stay in `scratch`. The last is written to `out`, or left out where that is nowhere.
+  void run_layers(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows out) const {
     auto const layers = weights_.size();
-    for (std::size_t l = 0; l < layers; ++l) {
-      bool const last = l + 1 == layers;
-      if (last && out == nullptr) return;
-      auto z = last ? *out : scratch.activations[l].narrow(0, 0, n);
-      auto const width = weights_[l].size(0);
-      // A product that adds to what is there needs no pass of its own over the tile: the bias and the gathered parts are there first.
-      bool fresh = !plan_.bias;
-      if (plan_.bias) tile::fill(data(z), n, width, cdata(biases_[l]));
-      auto const add_product = [&](Tensor const& of, Tensor const& weight) {
-        if (std::exchange(fresh, false)) at::mm_out(z, of, weight);
-        else z.addmm_(of, weight);
-      };
-      if (l > 0) add_product(scratch.activations[l - 1].narrow(0, 0, n), weights_[l].t());
-      else {
-        if (fresh && !gathered_.empty()) z.zero_(), fresh = false;
-        for (std::size_t g = 0; g < gathered_.size(); ++g)
-          tile::gather_add(data(z), n, width, cdata(products_[g]), rows_of(indices_[g], begin, n, gathered_[g].size(0)));
-        for (std::size_t k = 0; k < given_.size(); ++k)
-          if (auto const part = given(scratch, k, begin, n); part.size(1) > 0)
-            add_product(part, weights_[0].narrow(1, given_column_[k], part.size(1)).t());
-        if (fresh) z.zero_();
-      }
-      if (!last || plan_.final_relu) tile::relu(data(z), cdata(z), n * width);
+    auto const place = [&](std::size_t l) { return l + 1 == layers ? out : rows(scratch.activations[l]); };
+    auto const relu_after = [&](std::size_t l) { return l + 1 < layers || plan_.final_relu; };
+    auto const bias = [&](std::size_t l) { return plan_.bias ? cdata(padded_bias_[l]) : nullptr; };
+    if (place(0).data != nullptr) first_layer(scratch, begin, n, place(0), relu_after(0), bias(0));
+    for (std::size_t l = 1; l < layers && place(l).data != nullptr; ++l)
+      multiply({.rows = n, .inner = width(l - 1), .bias = bias(l), .relu = relu_after(l)}, read(scratch.activations[l - 1]), forward_[l - 1],
+               place(l));
+  }
+
+  void first_layer(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows z, bool relu, T const* bias) const {
+    for (std::size_t g = 0; g < gathered_.size(); ++g) {
+      auto const* index = rows_of(indices_[g], begin, n, gathered_[g].size(0));
+      auto const from = read(products_[g]);
+      if (g == 0) tile::gather<false>(z.data, z.stride, n, from.stride, from.data, from.stride, index);  // with the bias
+      else tile::gather<true>(z.data, z.stride, n, from.stride, from.data, from.stride, index);
+    }
+    for (std::size_t k = 0; k < given_.size(); ++k)
+      multiply({.rows = n,
+                .inner = given_[k].size(1),
+                .add = k > 0 || !gathered_.empty(),
+                .bias = bias,
+                .relu = relu && k + 1 == given_.size()},
+               given(scratch, k, begin, n, false), given_forward_[k], z);
+    if (given_.empty() && relu) tile::relu(z.data, z.stride, n, width(0), z.data, z.stride);
+  }
+
+  /// The gradient of a tile of the output.
+  ConstRows top(Scratch& scratch, std::int64_t begin, std::int64_t n, Upstream const& up) const {
+    auto const out = out_width();
+    auto const to = rows(scratch.gradients.back());
+    if (up.by_values.defined() && !up.by_sums.defined() && !plan_.final_relu) return read(up.by_values, begin);
+    if (up.by_values.defined()) tile::copy<false>(to.data, to.stride, n, out, cdata(up.by_values) + begin * out, out);
+    if (up.by_sums.defined()) {
+      auto const* index = rows_of(indices_.back(), begin, n, plan_.targets);
+      if (up.by_values.defined()) tile::gather<true>(to.data, to.stride, n, out, cdata(up.by_sums), out, index);
+      else tile::gather<false>(to.data, to.stride, n, out, cdata(up.by_sums), out, index);
+    }
+    if (plan_.final_relu) tile::mask(to.data, to.stride, n, out, cdata(up.values) + begin * out, out);
+    return {to.data, to.stride};
+  }
+
+  void backward_tile(Scratch& scratch, std::int64_t begin, std::int64_t n, Upstream const& up, std::vector<Tensor>& grad_given,
+                     Gradients& sums) const {
+    run_layers(scratch, begin, n, {});
+    auto const last = top(scratch, begin, n, up);
+    auto g = last;
+    for (auto l = weights_.size() - 1; l > 0; --l) {
+      auto const below = read(scratch.activations[l - 1]);
+      add_transposed(sums.weights[l - 1], n, g, below);
+      if (plan_.bias) tile::column_sums(data(sums.biases[l]), n, width(l), g.data, g.stride);
+      auto const next = rows(scratch.gradients[l - 1]);
+      multiply({.rows = n, .inner = width(l), .mask = below.data, .mask_stride = below.stride}, g, back_[l - 1], next);
+      g = {next.data, next.stride};
+    }
+
+    if (plan_.bias) tile::column_sums(data(sums.biases[0]), n, width(0), g.data, g.stride);
+    for (std::size_t i = 0; i < gathered_.size(); ++i)
+      tile::scatter_add(data(sums.scattered[i]), n, width(0), g.data, g.stride,
+                        indices_[i].template const_data_ptr<std::int64_t>() + begin);
+    for (std::size_t k = 0; k < given_.size(); ++k) {
+      add_transposed(sums.given[k], n, g, given(scratch, k, begin, n, true));
+      if (grad_given[k].defined() || !norm_.empty()) backward_given(scratch, k, begin, n, g, last, grad_given[k], sums);
     }
   }
 
-  void backward_tile(Scratch& scratch, std::int64_t begin, std::int64_t n, Tensor const& values, Tensor const& by_values,
-                     Tensor const& by_sums, std::vector<Tensor>& grad_given, Gradients& sums) const {
-    run_layers(scratch, begin, n, nullptr);
-    if (weights_.size() == 1)
-      for (std::size_t k = 0; k < given_.size(); ++k) given(scratch, k, begin, n);
-    auto const out = out_width();
-    auto top = scratch.gradients.back().narrow(0, 0, n);
-    if (by_values.defined()) top.copy_(by_values.narrow(0, begin, n));
-    else top.zero_();
-    if (by_sums.defined()) tile::gather_add(data(top), n, out, cdata(by_sums), rows_of(indices_.back(), begin, n, plan_.targets));
-    if (plan_.final_relu) tile::mask(data(top), cdata(values) + begin * out, n * out);
-
-    auto g = top;
-    for (auto l = weights_.size() - 1; l > 0; --l) {
-      auto const below = scratch.activations[l - 1].narrow(0, 0, n);
-      sums.weights[l].addmm_(g.t(), below);
-      if (plan_.bias) tile::column_sums(data(sums.biases[l]), n, g.size(1), cdata(g));
-      auto next = scratch.gradients[l - 1].narrow(0, 0, n);
-      at::mm_out(next, g, weights_[l]);
-      tile::mask(data(next), cdata(below), next.numel());
-      g = next;
-    }
-
-    if (plan_.bias) tile::column_sums(data(sums.biases[0]), n, g.size(1), cdata(g));
-    for (std::size_t i = 0; i < gathered_.size(); ++i)
-      tile::scatter_add(data(sums.scattered[i]), n, g.size(1), cdata(g), indices_[i].template const_data_ptr<std::int64_t>() + begin);
-    for (std::size_t k = 0; k < given_.size(); ++k) {
-      auto const width = given_[k].size(1);
-      auto const columns = [&](Tensor const& of) { return of.narrow(1, given_column_[k], width); };
-      bool const transformed = plan_.transform != PartTransform::none;
-      if (width == 0) continue;
-      columns(sums.weights[0]).addmm_(g.t(), transformed ? scratch.given[k].narrow(0, 0, n) : given_[k].narrow(0, begin, n));
-      if (!grad_given[k].defined() && norm_.empty()) continue;
-      auto to = grad_given[k].defined() ? grad_given[k].narrow(0, begin, n) : at::empty({n, width}, weights_[0].options());
-      at::mm_out(to, g, columns(weights_[0]));
-      if (plan_.transform == PartTransform::relu) tile::mask(data(to), cdata(given_[k]) + begin * width, n * width);
-      if (!norm_.empty())
-        tile::layer_norm_backward(data(to), cdata(scratch.normal), cdata(scratch.inverse), n, width, cdata(norm_[0]), data(sums.norm[0]),
-                                  data(sums.norm[1]));
-      if (plan_.residual && k == 0) tile::add(data(to), cdata(top), n * width);
-    }
+  void backward_given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, ConstRows g, ConstRows last, Tensor& gradient,
+                      Gradients& sums) const {
+    auto const m = given_[k].size(1);
+    bool const direct = gradient.defined() && m == tile::pad<T>(m);
+    T* const out = gradient.defined() ? data(gradient) + begin * m : nullptr;
+    auto const to = direct ? Rows{out, m} : rows(scratch.grad_given[k]);
+    multiply({.rows = n, .inner = width(0)}, g, given_back_[k], to);
+    if (plan_.transform == PartTransform::relu) tile::mask(to.data, to.stride, n, m, cdata(given_[k]) + begin * m, m);
+    if (!norm_.empty())
+      tile::layer_norm_backward(to.data, to.stride, cdata(scratch.normal), scratch.normal.size(1), cdata(scratch.inverse), n, m,
+                                cdata(norm_[0]), data(sums.norm[0]), data(sums.norm[1]));
+    if (plan_.residual && k == 0) tile::copy<true>(to.data, to.stride, n, m, last.data, last.stride);
+    if (!direct && out != nullptr) tile::copy<false>(out, m, n, m, to.data, to.stride);
   }
 
   MlpPlan plan_;
-  std::vector<Tensor> gathered_, given_, norm_, weights_, biases_, indices_, products_;
+  std::vector<Tensor> gathered_, given_, norm_, weights_, biases_, indices_;
+  std::vector<Tensor> products_, given_forward_, forward_, given_back_, back_, padded_bias_;
   std::vector<std::int64_t> gathered_column_, given_column_, bounds_;
   std::int64_t tile_ = 0, parts_ = 1;
 };

@@ -9,7 +9,7 @@ set(clang_format "${tools}/clang_format/data/bin/clang-format")
 
 set(patterns)
 foreach(folder IN ITEMS include examples tests benchmarks)
-  foreach(ending IN ITEMS hpp cpp cu cuh)
+  foreach(ending IN ITEMS hpp inc cpp cu cuh)
     list(APPEND patterns "${SOURCE}/${folder}/*.${ending}")
   endforeach()
 endforeach()

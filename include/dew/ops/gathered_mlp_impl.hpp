@@ -12,7 +12,7 @@
 #include "dew/core/error.hpp"
 #include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
-#include "dew/ops/tile_product.hpp"
+#include "dew/ops/tile_loops.hpp"
 
 namespace dew {
 
@@ -69,16 +69,9 @@ DEW_SIMD inline void copy(T* to, std::int64_t to_stride, std::int64_t rows, std:
     for (std::int64_t c = 0; c < width; ++c) to[c] = ADD ? to[c] + from[c] : from[c];
 }
 
+/// `layer_norm` for any width.
 template <class T>
-DEW_SIMD inline void column_sums(T* sums, std::int64_t rows, std::int64_t width, T const* z, std::int64_t stride) {
-  for (std::int64_t r = 0; r < rows; ++r, z += stride)
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) sums[c] += z[c];
-}
-
-/// y = x̂ · weight + bias with x̂ = (x − mean) / √(variance + eps), of rows of x side by side; x̂ and 1/√… are kept.
-template <class T>
-DEW_SIMD inline void layer_norm(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows, std::int64_t width,
+DEW_SIMD inline void layer_norm_of_any_width(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows, std::int64_t width,
                                 T const* weight, T const* bias, T eps) {
   for (std::int64_t r = 0; r < rows; ++r, x += width, y += stride, normal += stride) {
     T sum = 0, squares = 0;
@@ -97,9 +90,8 @@ DEW_SIMD inline void layer_norm(T* y, T* normal, std::int64_t stride, T* inverse
   }
 }
 
-/// Its backward pass, in place: the gradient by y becomes that by x; those by weight and bias are added up.
 template <class T>
-DEW_SIMD inline void layer_norm_backward(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride, T const* inverse,
+DEW_SIMD inline void layer_norm_backward_of_any_width(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride, T const* inverse,
                                          std::int64_t rows, std::int64_t width, T const* weight, T* grad_weight, T* grad_bias) {
   for (std::int64_t r = 0; r < rows; ++r, gradient += gradient_stride, normal += stride) {
     T sum = 0, along = 0;
@@ -375,6 +367,15 @@ class MlpTiles {
     return rows;
   }
 
+  tile::LayerNorm<T> layer_norm(Scratch& scratch) const {
+    return {.width = given_[0].size(1),
+            .weight = cdata(norm_[0]),
+            .bias = cdata(norm_[1]),
+            .eps = T(plan_.eps),
+            .normal = data(scratch.normal),
+            .stride = scratch.normal.size(1)};
+  }
+
   /// A given part's rows as the first layer reads them; `whole`: in whole vectors.
   ConstRows given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, bool whole) const {
     auto const width = given_[k].size(1);
@@ -383,8 +384,10 @@ class MlpTiles {
     switch (plan_.transform) {
       case PartTransform::relu: tile::relu(to.data, to.stride, n, width, from.data, from.stride); break;
       case PartTransform::layer_norm:
-        tile::layer_norm(to.data, data(scratch.normal), to.stride, data(scratch.inverse), from.data, n, width, cdata(norm_[0]),
-                         cdata(norm_[1]), T(plan_.eps));
+        if (width == to.stride) tile::layer_norm(layer_norm(scratch), n, to.data, data(scratch.inverse), from.data);
+        else
+          tile::layer_norm_of_any_width(to.data, data(scratch.normal), to.stride, data(scratch.inverse), from.data, n, width,
+                                        cdata(norm_[0]), cdata(norm_[1]), T(plan_.eps));
         break;
       case PartTransform::none:
         if (!whole || width == to.stride) return from;
@@ -456,7 +459,8 @@ class MlpTiles {
       tile::scatter_add(data(sums.scattered[i]), n, width(0), g.data, g.stride,
                         indices_[i].template const_data_ptr<std::int64_t>() + begin);
     for (std::size_t k = 0; k < given_.size(); ++k) {
-      add_transposed(sums.given[k], n, g, given(scratch, k, begin, n, true));
+      bool const made = weights_.size() > 1 && plan_.transform != PartTransform::none;  // by run_layers
+      add_transposed(sums.given[k], n, g, made ? read(scratch.given[k]) : given(scratch, k, begin, n, true));
       if (grad_given[k].defined() || !norm_.empty()) backward_given(scratch, k, begin, n, g, last, grad_given[k], sums);
     }
   }
@@ -469,9 +473,14 @@ class MlpTiles {
     auto const to = direct ? Rows{out, m} : rows(scratch.grad_given[k]);
     multiply({.rows = n, .inner = width(0)}, g, given_back_[k], to);
     if (plan_.transform == PartTransform::relu) tile::mask(to.data, to.stride, n, m, cdata(given_[k]) + begin * m, m);
-    if (!norm_.empty())
-      tile::layer_norm_backward(to.data, to.stride, cdata(scratch.normal), scratch.normal.size(1), cdata(scratch.inverse), n, m,
-                                cdata(norm_[0]), data(sums.norm[0]), data(sums.norm[1]));
+    if (!norm_.empty()) {
+      T *const grad_weight = data(sums.norm[0]), *const grad_bias = data(sums.norm[1]);
+      if (m == tile::pad<T>(m))
+        tile::layer_norm_backward(layer_norm(scratch), n, to.data, to.stride, cdata(scratch.inverse), grad_weight, grad_bias);
+      else
+        tile::layer_norm_backward_of_any_width(to.data, to.stride, cdata(scratch.normal), scratch.normal.size(1), cdata(scratch.inverse), n,
+                                               m, cdata(norm_[0]), grad_weight, grad_bias);
+    }
     if (plan_.residual && k == 0) tile::copy<true>(to.data, to.stride, n, m, last.data, last.stride);
     if (!direct && out != nullptr) tile::copy<false>(out, m, n, m, to.data, to.stride);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dew/ops/tile_product.hpp"
+#include "dew/ops/tile_loops.hpp"
 
 #include "dew/core/torch.hpp"
 #include "support/seed.hpp"

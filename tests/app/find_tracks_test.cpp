@@ -248,6 +248,30 @@ TEST_CASE("--init starts from a run's weights and epochs 0 freezes a stage") {
   for (auto const& [name, t] : x) CHECK(at::equal(t, y.at(name)));
 }
 
+TEST_CASE("--init_stages takes the weights of the stages that it names, and refuses others") {
+  TempDir const folder;
+  auto const first = (folder.path() / "a").string();
+  REQUIRE(program(train_arguments(folder.path() / "a")).status == 0);
+  auto const starting_from = [&](char const* out, std::string const& stages, std::vector<std::string> const& more) {
+    auto a = train_arguments(folder.path() / out);
+    with(a, {"--init", first, "--init_stages", stages, "--edge_classifier.fit.epochs", "0", "--seed", "7"});
+    with(a, more);
+    return program(a);
+  };
+  REQUIRE(starting_from("b", "edge_classifier", {}).status == 0);
+  auto const x = read_safetensors(folder.path() / "a" / "model.safetensors").tensors,
+             y = read_safetensors(folder.path() / "b" / "model.safetensors").tensors;
+  for (auto const& [name, t] : x)
+    if (name.starts_with("edge_classifier.")) CHECK(at::equal(t, y.at(name)));
+
+  auto const unknown = starting_from("c", "edge_clasifier", {});
+  CHECK(unknown.status == 2);
+  CHECK(unknown.err.find("no stage 'edge_clasifier' has weights") != std::string::npos);
+  auto const other_shape = starting_from("d", "edge_classifier", {"--edge_classifier.hidden", "5"});
+  CHECK(other_shape.status != 0);
+  CHECK(other_shape.err.find("do not fit") != std::string::npos);
+}
+
 TEST_CASE("a configuration file sets options and flags override it") {
   TempDir const folder;
   auto const file = folder.path() / "c.toml";

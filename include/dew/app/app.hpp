@@ -150,9 +150,23 @@ class App {
   // what the command line says beside options
   struct Flags {
     std::string out, run, resume, init, config, select, json, metrics = "own";
+    std::vector<std::string> init_stages;
     bool force = false, quiet = false, truth = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
+
+  /// One stage's weights, all of them; its options have to be those of the run.
+  static void load_stage(Trained<P>& to, Trained<P> const& from, std::string const& stage, std::string const& run) {
+    auto const of_stage = [&](Trained<P> const& trained) {
+      auto tensors = trained.tensors();
+      std::erase_if(tensors, [&](auto const& named) { return !named.first.starts_with(stage + "."); });
+      return tensors;
+    };
+    auto const weights = of_stage(to);
+    check(!weights.empty(), ErrorKind::usage, "--init_stages: no stage '{}' has weights; the stages are {}", stage,
+          fmt::join(P::names, ", "));
+    detail::copy_by_name(of_stage(from), weights, run);
+  }
 
   int run_checked(int argc, char const* const* argv) {
     options_.add("", options_struct());
@@ -195,6 +209,9 @@ class App {
     train->add_option("--out", flags.out, "run folder to write");
     train->add_option("--resume", flags.resume, "go on with an unfinished run; needs nothing else");
     train->add_option("--init", flags.init, "start from the weights of a run");
+    train->add_option("--init_stages", flags.init_stages, "take only these stages' weights from there; the others start anew")
+        ->delimiter(',')
+        ->needs("--init");
     train->add_option("--config", flags.config, "TOML file of options; flags override it");
     train->add_flag("--force", flags.force, "overwrite what --out holds of another run");
     for (auto const& e : options_.entries())
@@ -316,7 +333,9 @@ class App {
       Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
       if (!flags.init.empty()) {
         auto const from = load(pipeline_, flags.init);
-        trained.load_tensors(from.tensors(), flags.init);
+        if (flags.init_stages.empty()) trained.load_tensors(from.tensors(), flags.init);
+        else
+          for (auto const& stage : flags.init_stages) load_stage(trained, from, stage, flags.init);
       }
       TrainerSettings settings;
       settings.train = train, settings.validate = validate, settings.minutes = options_struct().minutes,

@@ -93,6 +93,8 @@ TEST_CASE("gathered MLP: value and gradients of the reference, for any parts, la
       {.gathered = {5, 5}, .given = {3}, .transform = relu, .residual = true},
       {.gathered = {5, 5}, .given = {3}, .residual = true},
       {.gathered = {5, 5}, .given = {3}, .transform = layer_norm, .widths = {3}},
+      {.gathered = {5, 5}, .given = {32}, .transform = layer_norm, .residual = true, .widths = {20, 32}},
+      {.gathered = {16}, .given = {32, 16}, .transform = relu, .residual = true, .final_relu = false, .widths = {32, 32}},
       {.gathered = {5, 5}, .given = {4}, .widths = {1}},
       {.gathered = {5, 5}, .given = {4}, .widths = {33, 1}},
       {.gathered = {5, 5}, .given = {4}, .widths = {2, 17, 5, 8}},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dew/ops/tile_loops.hpp"
 
-#include "dew/core/torch.hpp"
+#include "dew/core/torch_nn.hpp"
 #include "support/seed.hpp"
 
 #include <doctest/doctest.h>
@@ -26,8 +26,24 @@ template <class T>
 std::vector<std::pair<std::string, Way<T>>> ways() {
   std::vector<std::pair<std::string, Way<T>>> out{{"best", &tile::product<T>}, {"any", &tile::any::product<T>}};
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  if (__builtin_cpu_supports("avx512f")) out.emplace_back("avx512", &tile::avx512::product<T>);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out.emplace_back("avx2", &tile::avx2::product<T>);
+  if (tile::has_avx512) out.emplace_back("avx512", &tile::avx512::product<T>);
+  if (tile::has_avx2) out.emplace_back("avx2", &tile::avx2::product<T>);
+#endif
+  return out;
+}
+
+template <class T>
+struct LayerNorms {
+  decltype(&tile::layer_norm<T>) forward;
+  decltype(&tile::layer_norm_backward<T>) backward;
+};
+template <class T>
+std::vector<std::pair<std::string, LayerNorms<T>>> layer_norms() {
+  std::vector<std::pair<std::string, LayerNorms<T>>> out{{"best", {&tile::layer_norm<T>, &tile::layer_norm_backward<T>}},
+                                                         {"any", {&tile::any::layer_norm<T>, &tile::any::layer_norm_backward<T>}}};
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  if (tile::has_avx512) out.push_back({"avx512", {&tile::avx512::layer_norm<T>, &tile::avx512::layer_norm_backward<T>}});
+  if (tile::has_avx2) out.push_back({"avx2", {&tile::avx2::layer_norm<T>, &tile::avx2::layer_norm_backward<T>}});
 #endif
   return out;
 }
@@ -111,4 +127,38 @@ TEST_CASE("tile product: NaN goes through a ReLU, and through a mask that is not
     CHECK(c[17] == 1);
     CHECK(c[18] == 0);
   }
+}
+
+TEST_CASE_TEMPLATE("tile loops: layer norm and its gradient are LibTorch's, on each kind of machine", T, float, double) {
+  seed(3);
+  auto const options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
+  auto const tolerance = 200 * double(std::numeric_limits<T>::epsilon());
+  double const eps = 1e-5;
+  for (std::int64_t rows : {1, 3, 4, 9})
+    for (std::int64_t width : {16, 32, 80}) {
+      auto const x = (at::randn({rows, width}, options) + 3).requires_grad_(), weight = at::randn({width}, options).requires_grad_(),
+                 bias = at::randn({width}, options).requires_grad_(), up = at::randn({rows, width}, options);
+      auto const expected = at::layer_norm(x, {width}, weight, bias, eps);
+      auto const gradients = torch::autograd::grad({expected}, {x, weight, bias}, {up});
+      std::int64_t const stride = width + 16;
+      for (auto const& [name, how] : layer_norms<T>()) {
+        INFO(name << ": " << rows << " x " << width);
+        auto y = at::zeros({rows, stride}, options), normal = at::zeros({rows, stride}, options), inverse = at::zeros({rows}, options);
+        tile::LayerNorm<T> const n{.width = width,
+                                   .weight = weight.template const_data_ptr<T>(),
+                                   .bias = bias.template const_data_ptr<T>(),
+                                   .eps = T(eps),
+                                   .normal = normal.template data_ptr<T>(),
+                                   .stride = stride};
+        how.forward(n, rows, y.template data_ptr<T>(), inverse.template data_ptr<T>(), x.template const_data_ptr<T>());
+        CHECK(at::allclose(y.narrow(1, 0, width), expected, tolerance, tolerance));
+
+        auto g = up.clone(), by_weight = at::ones({width}, options), by_bias = at::ones({width}, options);
+        how.backward(n, rows, g.template data_ptr<T>(), width, inverse.template const_data_ptr<T>(), by_weight.template data_ptr<T>(),
+                     by_bias.template data_ptr<T>());
+        CHECK(at::allclose(g, gradients[0], tolerance, tolerance));
+        CHECK(at::allclose(by_weight, gradients[1] + 1, tolerance, tolerance));  // added to what is there
+        CHECK(at::allclose(by_bias, gradients[2] + 1, tolerance, tolerance));
+      }
+    }
 }

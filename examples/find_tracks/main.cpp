@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
                            EdgeClassifier{{.hidden = 32, .layers = 3}},  // which edges are right?
                            ScoreCut{{.threshold = 0.3}},
                            OrphanMask{{.enabled = false}},                                        // an option: no hits without edges
+                           Symmetries{},                                                          // turned and mirrored in training
                            Condenser{{.latent = 12, .hidden = 64, .layers = 5, .score_min = 0}},  // hits of one particle together
                            Dbscan{{.eps = 0.3, .min_points = 1}}};                                // tracks
 

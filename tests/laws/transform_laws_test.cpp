@@ -49,6 +49,7 @@ struct FirstEdge {
 TEST_CASE("every transform of inputs obeys the laws of transforms") {
   check_transform_laws(PeriodicFeatures{});
   check_transform_laws(ScaledEdges{});
+  check_transform_laws(Symmetries{});
 }
 
 TEST_CASE("every mask obeys the laws of transforms") {

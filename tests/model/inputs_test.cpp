@@ -7,6 +7,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <numbers>
+#include <vector>
+
 using namespace dew;
 using namespace dew::test;
 
@@ -38,6 +42,61 @@ TEST_CASE("scaled edges: one factor a column, in the event's dtype") {
     CHECK_THROWS_WITH_AS((ScaledEdges{{.scale = {1, 2}}}(event)), doctest::Contains("scaled_edges.scale: expected 4 factors"), Error);
   }
   CHECK(print(ScaledEdges{}.options).find("scale = [5.0, 20.0, 2.0, 3.0]") != std::string::npos);
+}
+
+namespace {
+/// Features of hits at (r, φ, z) of 2 and 3, and of the edge between them.
+auto hit_pair(double phi_a, double phi_b, double z_a, double z_b, bool periodic = true) {
+  auto const hit = [](double r, double phi, double z) {
+    double const u = std::cos(phi) / r, v = std::sin(phi) / r;
+    return std::vector<double>{r, phi / std::numbers::pi, z, std::asinh(z / r), u, v};
+  };
+  auto rows = hit(2, phi_a, z_a), second = hit(3, phi_b, z_b);
+  rows.insert(rows.end(), second.begin(), second.end());
+  double const d_phi = phi_b - phi_a, d_eta = std::asinh(z_b / 3) - std::asinh(z_a / 2);
+  auto const x = at::tensor(rows, at::kDouble).reshape({2, 6});
+  return Record{key::hit_features = PeriodicFeatures{{.enabled = periodic}}(Record<HitFeatures>{key::hit_features = x})[key::hit_features],
+                key::edge_features =
+                    at::tensor({1.0, d_phi / std::numbers::pi, z_b - z_a, std::hypot(d_phi, d_eta)}, at::kDouble).reshape({1, 4})};
+}
+}  // namespace
+
+TEST_CASE("symmetries: features are those of the turned and mirrored hits") {
+  auto const event = hit_pair(0.3, 0.4, -1, 1.5);
+  int mirrored_z = 0, mirrored_phi = 0;
+  for (int epoch = 0; epoch < 40; ++epoch) {
+    CAPTURE(epoch);
+    auto const got = Symmetries{}(event, {.training = true, .epoch = epoch, .seed = 5});
+    auto const &x = got[key::hit_features], &e = got[key::edge_features];
+    double const phi = std::atan2(x[0][2].item<double>(), x[0][1].item<double>()), z = x[0][3].item<double>() < 0 ? 1 : -1,
+                 turn = e[0][1].item<double>() > 0 ? 1 : -1;
+    auto const expected = hit_pair(phi, phi + turn * 0.1, -z, 1.5 * z);
+    CHECK(at::allclose(x, expected[key::hit_features]));
+    CHECK(at::allclose(e, expected[key::edge_features]));
+    auto const standard = Symmetries{}(hit_pair(0.3, 0.4, -1, 1.5, false), {.training = true, .epoch = epoch, .seed = 5})[key::hit_features];
+    CHECK(at::allclose(PeriodicFeatures{}(Record<HitFeatures>{key::hit_features = standard})[key::hit_features], x));
+    CHECK(standard.select(1, feature_phi).abs().max().item<double>() <= 1);
+    mirrored_z += z < 0, mirrored_phi += turn < 0;
+  }
+  CHECK(mirrored_z > 8);
+  CHECK(mirrored_z < 32);
+  CHECK(mirrored_phi > 8);
+  CHECK(mirrored_phi < 32);
+}
+
+TEST_CASE("symmetries: nothing outside training, and only what the options say") {
+  auto const event = hit_pair(0.3, 0.4, -1, 1.5);
+  auto const same = Symmetries{}(event, {.training = false, .seed = 5});
+  CHECK(at::equal(same[key::hit_features], event[key::hit_features]));
+  CHECK(at::equal(same[key::edge_features], event[key::edge_features]));
+  for (int epoch = 0; epoch < 20; ++epoch) {
+    auto const turned = Symmetries{{.rotate = true, .mirror_z = false, .mirror_phi = false}}(event, {.training = true, .epoch = epoch});
+    CHECK(at::equal(turned[key::edge_features], event[key::edge_features]));
+    CHECK(at::equal(turned[key::hit_features].select(1, 3), event[key::hit_features].select(1, 3)));
+    CHECK_FALSE(at::allclose(turned[key::hit_features].select(1, 1), event[key::hit_features].select(1, 1)));
+  }
+  auto const other = event.with(key::hit_features = at::zeros({2, 14}, at::kDouble));
+  CHECK_THROWS_WITH_AS(Symmetries{}(other, {.training = true}), doctest::Contains("symmetries: expected the 6 standard hit features"), Error);
 }
 
 namespace {

@@ -269,7 +269,7 @@ TEST_CASE("--init_stages takes the weights of the stages that it names, and refu
   CHECK(unknown.err.find("no stage 'edge_clasifier' has weights") != std::string::npos);
   auto const other_shape = starting_from("d", "edge_classifier", {"--edge_classifier.hidden", "5"});
   CHECK(other_shape.status != 0);
-  CHECK(other_shape.err.find("do not fit") != std::string::npos);
+  CHECK(other_shape.err.find("edge_classifier.hidden is") != std::string::npos);
 }
 
 TEST_CASE("a configuration file sets options and flags override it") {

@@ -155,17 +155,23 @@ class App {
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
 
-  /// One stage's weights, all of them; its options have to be those of the run.
-  static void load_stage(Trained<P>& to, Trained<P> const& from, std::string const& stage, std::string const& run) {
-    auto const of_stage = [&](Trained<P> const& trained) {
-      auto tensors = trained.tensors();
-      std::erase_if(tensors, [&](auto const& named) { return !named.first.starts_with(stage + "."); });
-      return tensors;
+  /// One stage's weights, all of them, from a run of any pipeline with that stage; its options have to be those of the run.
+  static void load_stage(Trained<P>& to, SafeTensors const& from, std::string const& stage, std::string const& run) {
+    auto const of_stage = [&](auto named) {
+      std::erase_if(named, [&](auto const& one) { return !one.first.starts_with(stage + "."); });
+      return named;
     };
-    auto const weights = of_stage(to);
+    auto const weights = of_stage(to.tensors());
     check(!weights.empty(), ErrorKind::usage, "--init_stages: no stage '{}' has weights; the stages are {}", stage,
           fmt::join(P::names, ", "));
-    detail::copy_by_name(of_stage(from), weights, run);
+    auto const said = from.metadata.find("dew.options");
+    check(said != from.metadata.end(), ErrorKind::input, "{}: does not say the options of its stages", run);
+    auto const there = nlohmann::json::parse(said->second), here = nlohmann::json::parse(to.metadata().at("dew.options"));
+    auto const options = of_stage(here.template get<std::map<std::string, nlohmann::json>>());
+    for (auto const& [path, value] : options)
+      check(there.contains(path) && there.at(path) == value, ErrorKind::input, "{}: {} is {} there and {} here", run, path,
+            there.contains(path) ? there.at(path).dump() : "unknown", value.dump());
+    detail::copy_by_name(of_stage(from.tensors), weights, run);
   }
 
   int run_checked(int argc, char const* const* argv) {
@@ -332,10 +338,11 @@ class App {
 
       Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
       if (!flags.init.empty()) {
-        auto const from = load(pipeline_, flags.init);
-        if (flags.init_stages.empty()) trained.load_tensors(from.tensors(), flags.init);
-        else
+        if (flags.init_stages.empty()) trained.load_tensors(load(pipeline_, flags.init).tensors(), flags.init);
+        else {
+          auto const from = read_safetensors(RunFolder(flags.init).model());
           for (auto const& stage : flags.init_stages) load_stage(trained, from, stage, flags.init);
+        }
       }
       TrainerSettings settings;
       settings.train = train, settings.validate = validate, settings.minutes = options_struct().minutes,

@@ -16,19 +16,16 @@ std::function<double()> timed(F f) {
 /// The three files of an event, with the columns that dew's source for TrackML asks for.
 Row read_csv_row(fs::path const& folder, std::string const& ending) {
   using enum CsvColumn::Type;
-  struct File {
-    fs::path path;
-    std::vector<CsvColumn> columns;
-  };
   auto const file = [&](char const* kind) { return folder / fmt::format("event000000001-{}.csv{}", kind, ending); };
-  std::vector<File> const files{{file("hits"), {{"hit_id", integer}, {"x"}, {"y"}, {"z"}, {"volume_id", integer}, {"layer_id", integer}}},
-                                {file("truth"), {{"hit_id", integer}, {"particle_id", integer}}},
-                                {file("particles"), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}}}};
+  std::vector<CsvFile> const files{
+      {file("hits"), {{"hit_id", integer}, {"x"}, {"y"}, {"z"}, {"volume_id", integer}, {"layer_id", integer}}},
+      {file("truth"), {{"hit_id", integer}, {"particle_id", integer}}},
+      {file("particles"), {{"particle_id", integer}, {"px"}, {"py"}, {"pz"}}}};
   Row row;
   auto tables = std::make_shared<std::vector<CsvTable>>();
   row.run = timed([=] {
     tables->clear();
-    for (auto const& f : files) tables->push_back(read_csv(f.path, f.columns));
+    *tables = read_csv_files(files);
   });
   row.run();
   row.n = std::int64_t(tables->front().rows());

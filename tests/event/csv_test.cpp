@@ -148,6 +148,126 @@ TEST_CASE("what is wrong with a table is said with file, line and column") {
         "f.csv:2: column 'y': expected a number, got '" + std::string(40, 'a') + "…'");
 }
 
+namespace {
+/// A table of many blocks of text, in TrackML's columns, and what stands in it.
+struct BigTable {
+  std::vector<std::string> lines;  // without their ends
+  std::vector<std::int64_t> id;
+  std::vector<double> x, y;
+  std::string text(std::string const& end, bool last_end = true) const {
+    std::string out = "id,x,what,y" + end;
+    for (auto const& line : lines) out += line + end;
+    return last_end ? out : out.substr(0, out.size() - end.size());
+  }
+  std::string error(std::size_t row, std::string line) const {
+    auto copy = *this;
+    copy.lines[row] = std::move(line);
+    return message(copy.text("\n"));
+  }
+};
+BigTable big_table(unsigned seed, std::size_t rows) {
+  std::mt19937_64 random(seed);
+  BigTable out;
+  for (std::size_t i = 0; i < rows; ++i) {
+    auto const id = std::int64_t(random() >> (1 + random() % 62));
+    auto const x = fmt::format("{:.{}g}", double(std::int64_t(random())) * 1e-16, 1 + random() % (i % 5 == 0 ? 17 : 7));
+    auto const y = fmt::format("{:.{}f}", double(std::int64_t(random())) * 1e-16, random() % 8);
+    out.id.push_back(id), out.x.push_back(std::strtod(x.c_str(), nullptr)), out.y.push_back(std::strtod(y.c_str(), nullptr));
+    bool const odd = random() % 5000 == 0;  // what only the careful way reads
+    out.lines.push_back(fmt::format("{}{},{}{},{},{}", odd ? " +" : "", id, x, odd ? "  " : "", std::string(random() % 9, '.'), y));
+  }
+  return out;
+}
+}  // namespace
+
+TEST_CASE("large tables are read as small ones are, with any line ends") {
+  auto const seed = 5U;
+  INFO("seed ", seed);
+  for (std::size_t rows : {1, 2, 30, 1000, 1777, 20000}) {
+    auto const big = big_table(seed, rows);
+    for (std::string end : {"\n", "\r\n"})
+      for (bool last_end : {true, false})
+        for (std::string behind : {"", "\n", "\n\r\n\n"}) {
+          CAPTURE(rows);
+          auto const t = parse_csv(big.text(end, last_end) + (last_end ? behind : ""), "f.csv", columns);
+          CHECK(t.rows() == rows);
+          CHECK((t.integers("id") == big.id && t.reals("x") == big.x && t.reals("y") == big.y));
+        }
+  }
+  auto const end_of_all = parse_csv(big_table(seed, 9).text("\n") + std::string(100000, '\n'), "f.csv", columns);
+  CHECK(end_of_all.rows() == 9);
+}
+
+TEST_CASE("the first wrong line of a large table is named, wherever it is") {
+  auto const big = big_table(6, 4000);
+  for (std::size_t row : {0, 1, 700, 701, 702, 1500, 2998, 3999}) {
+    auto const where = fmt::format("f.csv:{}: ", row + 2);
+    CHECK(big.error(row, "1,2,3,4,5") == where + "the row is too long: expected 4 fields, got 5; the last is column 'y'");
+    CHECK(big.error(row, "1,2,3") == where + "the row is too short: expected 4 fields, got 3; column 'y' is missing");
+    CHECK(big.error(row, "1,2") == where + "the row is too short: expected 4 fields, got 2; column 'what' is missing");
+    CHECK(big.error(row, "1,2,,1.5e") == where + "column 'y': expected a number, got '1.5e'");
+    CHECK(big.error(row, "1,1e999,,2") == where + "column 'x': expected a finite number, got '1e999'");
+    CHECK(big.error(row, "1.5,2,,3") == where + "column 'id': expected an integer, got '1.5'");
+    auto two = big;  // of two, the first line: not the first column
+    two.lines[row] = "1,2,,z";
+    for (auto later = row + 1; later < 4000; ++later) two.lines[later] = "i,x,,y";
+    CHECK(message(two.text("\n")) == where + "column 'y': expected a number, got 'z'");
+    if (row < 3999) CHECK(big.error(row, "") == where + "the row is too short: the line is empty");
+  }
+  // a line too long and one too short: as many fields as there should be
+  auto shifted = big;
+  shifted.lines[1000] = "1,2,3,4,5", shifted.lines[1001] = "1,2,3";
+  CHECK(message(shifted.text("\n")) == "f.csv:1002: the row is too long: expected 4 fields, got 5; the last is column 'y'");
+  CHECK(message("x\n" + std::string(50000, '1') + "\n", {{"x"}}).starts_with("f.csv:2: column 'x': expected a finite number"));
+  CHECK(parse_csv("x,y\n1," + std::string(100000, 'y') + "\n2,\n", "f.csv", {{"x"}}).reals("x") == std::vector<double>{1, 2});
+  std::string blank = "x\n";
+  for (int i = 0; i < 20000; ++i) blank += i == 15000 ? "\n" : "1\n";
+  CHECK(message(blank, {{"x"}}) == "f.csv:15002: the row is too short: the line is empty");
+  CHECK(message(blank, {{"w", real, true}}) == "f.csv:15002: the row is too short: the line is empty");
+}
+
+TEST_CASE("delimiters are found where the plain search finds them") {
+  auto const seed = 8U;
+  INFO("seed ", seed);
+  std::mt19937 random(seed);
+  for (std::size_t size : {0, 1, 15, 63, 64, 65, 127, 128, 1000, 5000})
+    for (unsigned rare : {1U, 2U, 8U, 100U}) {
+      std::string text(size, 'a');
+      for (auto& c : text) c = random() % rare == 0 ? ",\n"[random() % 2] : char(random());
+      std::vector<std::uint32_t> fast(size + 8), plain(size + 8);
+      fast.resize(dew::detail::find_delimiters(text, fast.data())),
+          plain.resize(dew::detail::find_delimiters_reference(text, plain.data()));
+      CHECK((fast == plain));
+      CHECK(plain.size() == std::size_t(std::count(text.begin(), text.end(), ',') + std::count(text.begin(), text.end(), '\n')));
+    }
+}
+
+TEST_CASE("several files are read at once, and the first wrong one is named") {
+  test::TempDir const folder;
+  auto const big = big_table(9, 3000);
+  put_file(folder / "a.csv", "id,x,y\n1,2,3\n");
+  put_file(folder / "b.csv", big.text("\n"));
+  put_file(folder / "c.csv.gz", test::gzip("w\n0.5\n"));
+  put_file(folder / "wrong.csv", "id,x,y\n1,2\n");
+  auto const file = [&](char const* name) { return CsvFile{folder / name, columns}; };
+  auto const tables = read_csv_files({file("a.csv"), file("b.csv"), {folder / "c.csv.gz", {{"w"}}}});
+  CHECK(tables.size() == 3);
+  CHECK(tables[0].integers("id") == std::vector<std::int64_t>{1});
+  CHECK((tables[1].reals("y") == big.y));
+  CHECK(tables[2].reals("w") == std::vector<double>{0.5});
+  CHECK(read_csv_files({}).empty());
+  auto const says = [&](std::vector<CsvFile> const& files) {
+    try {
+      read_csv_files(files);
+      return std::string("no error");
+    } catch (Error const& e) { return std::string(e.what()).substr((folder.path().string() + "/").size()); }
+  };
+  for (int i = 0; i < 20; ++i) {
+    CHECK(says({file("b.csv"), file("wrong.csv"), file("absent.csv")}).starts_with("wrong.csv:2: "));
+    CHECK(says({file("b.csv"), file("absent.csv"), file("wrong.csv")}) == "absent.csv: no such file");
+  }
+}
+
 TEST_CASE("a cut anywhere in a table is no crash, and never a wrong number of whole rows") {
   std::string const text = "id,x,y\r\n11,1.25,-3e1\r\n12,2.5,4\r\n";
   for (std::size_t size = 0; size <= text.size(); ++size) {

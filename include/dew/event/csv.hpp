@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: BSL-1.0
 // Tables from CSV files, plain or gzip'ed: columns by header name, 64-bit integers exact, errors that say where.
 #pragma once
+#include <ATen/Parallel.h>
+
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
+#include <atomic>
+#include <bit>
 #include <cstdint>
-#include <cstring>
+#include <exception>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
 #include <vector>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "dew/core/error.hpp"
 #include "dew/core/file.hpp"
+#include "dew/core/simd.hpp"
+#include "dew/event/decimal.hpp"
 #include "dew/event/gzip.hpp"
 
 namespace dew {
+
+namespace detail { class CsvReader; }
 
 /// A column that is asked for.
 struct CsvColumn {
@@ -40,6 +51,7 @@ class CsvTable {
   std::vector<double> const& reals(std::string_view name) const { return column(name, CsvColumn::Type::real).reals; }
 
  private:
+  friend class detail::CsvReader;
   friend CsvTable parse_csv(std::string_view text, std::string file, std::vector<CsvColumn> const& columns);
   struct Column {
     CsvColumn asked;
@@ -62,64 +74,6 @@ class CsvTable {
 };
 
 namespace detail {
-inline constexpr std::array<double, 23> exact_powers_of_ten{1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                                            1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-inline bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
-
-/// Reads a decimal at p: the end of it, or null where there is none that this fast way can read (then `std::from_chars` decides).
-/// Up to 19 digits whose integer fits a double and a power of ten that does: one exact operation, so that the result is correctly rounded.
-/// Reads past a number only up to the first character that is no part of one: the text must end in such a character.
-inline char const* scan_real(char const* p, double& value) {
-  bool const negative = *p == '-';
-  p += negative;
-  std::uint64_t mantissa = 0;
-  auto const* const begin = p;
-  while (is_digit(*p)) mantissa = mantissa * 10 + std::uint64_t(*p++ - '0');
-  auto digits = p - begin;
-  int exponent = 0;
-  if (*p == '.') {
-    auto const* const fraction = ++p;
-    while (is_digit(*p)) mantissa = mantissa * 10 + std::uint64_t(*p++ - '0');
-    exponent = -int(std::min<std::ptrdiff_t>(p - fraction, 1000));
-    digits += p - fraction;
-  }
-  if (digits == 0 || digits > 19) return nullptr;
-  if (*p == 'e' || *p == 'E') {
-    ++p;
-    bool const down = *p == '-';
-    p += down || *p == '+';
-    if (!is_digit(*p)) return nullptr;
-    int power = 0;
-    while (is_digit(*p)) power = std::min(power * 10 + (*p++ - '0'), 10000);
-    exponent += down ? -power : power;
-  }
-  if (mantissa > (1ULL << 53) || exponent < -22 || exponent > 22) return nullptr;
-  auto const whole = double(mantissa);
-  auto const absolute =
-      exponent < 0 ? whole / exact_powers_of_ten[std::size_t(-exponent)] : whole * exact_powers_of_ten[std::size_t(exponent)];
-  value = negative ? -absolute : absolute;
-  return p;
-}
-
-/// Reads a decimal integer of at most 18 digits at p; null otherwise.
-inline char const* scan_integer(char const* p, std::int64_t& value) {
-  bool const negative = *p == '-';
-  p += negative;
-  auto const* const begin = p;
-  std::uint64_t v = 0;
-  while (is_digit(*p) && p - begin < 19) v = v * 10 + std::uint64_t(*p++ - '0');
-  if (p == begin || p - begin > 18) return nullptr;
-  value = negative ? -std::int64_t(v) : std::int64_t(v);
-  return p;
-}
-
-inline std::string_view without_blanks(std::string_view text) {
-  auto const blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 /// A value's text for an error: not too long, and printable.
 inline std::string quoted(std::string_view text) {
   std::string out;
@@ -127,29 +81,17 @@ inline std::string quoted(std::string_view text) {
   return text.size() > 40 ? "'" + out + "…'" : "'" + out + "'";
 }
 
-/// Reads a field that the fast scanners refused: blanks around it, a plus sign, more digits, or no number at all.
+/// Reads a field that the fast scanners refused, or says where it stands and what is wrong with it.
 template <class T>
-T read_field(std::string_view text, std::string_view column, std::string const& where) {
-  auto field = without_blanks(text);
-  if (field.size() > 1 && field[0] == '+' && field[1] != '-') field.remove_prefix(1);
+T read_field(std::string_view text, std::string_view column, CsvTable const& table) {
   T value{};
-  auto const [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  bool const whole = end == field.data() + field.size() && error != std::errc::invalid_argument;
-  if constexpr (std::is_floating_point_v<T>) {
-    check(whole, ErrorKind::input, "{}: column '{}': expected a number, got {}", where, column, quoted(text));
-    if (error == std::errc::result_out_of_range) {  // too small is 0, too large is not finite
-      auto const power = field.find_first_of("eE");
-      auto const digits = field.substr(field.starts_with('-'));
-      if (power == field.npos ? digits.starts_with('0') || digits.starts_with('.') : field.substr(power + 1).starts_with('-'))
-        return field.starts_with('-') ? -0. : 0.;
-    }
-    check(error == std::errc() && std::isfinite(value), ErrorKind::input, "{}: column '{}': expected a finite number, got {}", where,
-          column, quoted(text));
-  } else {
-    check(whole, ErrorKind::input, "{}: column '{}': expected an integer, got {}", where, column, quoted(text));
-    check(error == std::errc(), ErrorKind::input, "{}: column '{}': expected an integer of 64 bits, got {}", where, column, quoted(text));
-  }
-  return value;
+  auto const fault = read_number(text, value);
+  if (fault == NumberFault::none) return value;
+  bool const is_number = fault == NumberFault::out_of_range;
+  auto const what = std::is_floating_point_v<T> ? is_number ? "a finite number" : "a number"
+                    : is_number                 ? "an integer of 64 bits"
+                                                : "an integer";
+  fail(ErrorKind::input, "{}: column '{}': expected {}, got {}", table.where(table.rows()), column, what, quoted(text));
 }
 
 /// The fields of a header line.
@@ -162,22 +104,186 @@ inline std::vector<std::string> header_fields(std::string_view line) {
   }
   return names;
 }
+
+/// Writes the places of all commas and line ends of `text` to `out`, which has room for 8 more than there are characters; returns their
+/// number. The plain way.
+inline std::size_t find_delimiters_reference(std::string_view text, std::uint32_t* out) {
+  auto* next = out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    *next = std::uint32_t(i);
+    next += text[i] == ',' || text[i] == '\n';
+  }
+  return std::size_t(next - out);
+}
+
+#ifdef __SSE2__
+/// The same, 64 characters a step.
+DEW_SIMD inline std::size_t find_delimiters(std::string_view text, std::uint32_t* out) {
+  auto const commas = _mm_set1_epi8(','), ends = _mm_set1_epi8('\n');
+  auto* next = out;
+  std::size_t at = 0;
+  for (; at + 64 <= text.size(); at += 64) {
+    std::uint64_t found = 0;
+    for (unsigned part = 0; part < 4; ++part) {
+      auto const characters = _mm_loadu_si128(reinterpret_cast<__m128i const*>(text.data() + at) + part);
+      auto const equal = _mm_or_si128(_mm_cmpeq_epi8(characters, commas), _mm_cmpeq_epi8(characters, ends));
+      found |= std::uint64_t(std::uint32_t(_mm_movemask_epi8(equal))) << (16 * part);
+    }
+    auto* const behind = next + std::popcount(found);
+    // eight at a time, too many rather than as many as there are: how many there are nobody could predict
+    for (; next < behind; next += 8)
+      for (int k = 0; k < 8; ++k, found &= found - 1) next[k] = std::uint32_t(at) + std::uint32_t(std::countr_zero(found));
+    next = behind;
+  }
+  auto const rest = find_delimiters_reference(text.substr(at), next);
+  for (std::size_t k = 0; k < rest; ++k) next[k] += std::uint32_t(at);
+  return std::size_t(next - out) + rest;
+}
+#else
+inline std::size_t find_delimiters(std::string_view text, std::uint32_t* out) { return find_delimiters_reference(text, out); }
+#endif
+
+/// Fills the columns of a table from lines of text.
+class CsvReader {
+  using Column = CsvTable::Column;
+
+ public:
+  CsvReader(CsvTable& table, std::vector<std::string> names, std::vector<Column*> target)
+      : table_(table), names_(std::move(names)), target_(std::move(target)), places_(block_size + 8) {}
+
+  /// All lines of `text`, each with its end.
+  void read(std::string_view text) {
+    auto const all = text.size();
+    while (!text.empty()) {
+      // whole lines, with what the readers of fields may look at behind them
+      auto const most = std::min(block_size, text.size() - std::min(text.size(), std::size_t(field_slack)));
+      auto block = text.substr(0, text.substr(0, most).rfind('\n') + 1);
+      bool const first = table_.rows_ == 0;
+      if (block.empty()) {
+        block = text.substr(0, text.find('\n') + 1);
+        read_lines(block, text);
+      } else if (!read_regular(block)) read_lines(block, text);
+      if (first) reserve(table_.rows_ * (all / block.size() + 1));
+      text.remove_prefix(block.size());
+    }
+  }
+
+ private:
+  static constexpr std::size_t block_size = 1 << 15;  // characters: they and what is made of them stay in the cache
+
+  void reserve(std::size_t rows) {
+    for (auto* column : target_)
+      if (column != nullptr && column->asked.type == CsvColumn::Type::integer) column->integers.reserve(rows);
+      else if (column != nullptr) column->reals.reserve(rows);
+  }
+
+  /// Reads lines that all have as many fields as there are names, and numbers in the columns asked for, column by column; false for others.
+  bool read_regular(std::string_view block) {
+    auto const fields = names_.size(), places = find_delimiters(block, places_.data()), rows = places / fields;
+    if (places % fields != 0 || (fields == 1 && target_[0] == nullptr)) return false;
+    auto const* place = places_.data();
+    std::size_t wrong = 0;
+    for (std::size_t row = 0; row < rows; ++row, place += fields) {
+      for (std::size_t f = 0; f + 1 < fields; ++f) wrong += block[place[f]] != ',';
+      wrong += block[place[fields - 1]] != '\n';
+    }
+    if (wrong > 0) return false;
+    for (std::size_t f = 0; f < fields; ++f) {
+      if (target_[f] == nullptr) continue;
+      auto& column = *target_[f];
+      bool const numbers = column.asked.type == CsvColumn::Type::integer ? read_column(block, f, rows, column.integers, integer_field)
+                                                                         : read_column(block, f, rows, column.reals, real_field);
+      if (!numbers) return false;  // and `read_lines` throws, which knows the first of all that are none
+    }
+    table_.rows_ += rows;
+    return true;
+  }
+
+  template <class T, class ReadField>
+  bool read_column(std::string_view block, std::size_t f, std::size_t rows, std::vector<T>& values, ReadField read_field) {
+    auto const fields = names_.size();
+    values.resize(table_.rows_ + rows);
+    auto* const out = values.data() + table_.rows_;
+    auto const* place = places_.data() + f;
+    bool const last = f + 1 == fields;
+    for (std::size_t row = 0; row < rows; ++row, place += fields) {
+      auto const* const begin = block.data() + (row + f == 0 ? 0 : place[-1] + 1);
+      auto const* end = block.data() + *place;
+      end -= last && end != begin && end[-1] == '\r';
+      if (read_field(begin, end, out[row])) continue;
+      if (read_number(std::string_view(begin, std::size_t(end - begin)), out[row]) != NumberFault::none) return false;
+    }
+    return true;
+  }
+
+  /// Reads any lines, field by field, and says of the first wrong one what is wrong. `text`: from the block on, to the end of the file.
+  void read_lines(std::string_view block, std::string_view text) {
+    auto const fields = names_.size();
+    auto const* p = block.data();
+    auto const *const end = p + block.size(), *const text_end = text.data() + text.size();
+    while (p < end) {
+      if (*p == '\n' || (*p == '\r' && p[1] == '\n')) {
+        auto const* rest = p;
+        while (rest < text_end && (*rest == '\n' || *rest == '\r')) ++rest;
+        if (rest == text_end) return;  // empty lines are allowed at the end
+        fail(ErrorKind::input, "{}: the row is too short: the line is empty", table_.where(table_.rows_));
+      }
+      for (std::size_t f = 0; f < fields; ++f) {
+        if (auto* const column = target_[f]; column == nullptr) p = field_end(p);
+        else if (column->asked.type == CsvColumn::Type::integer) p = read_value(p, *column, column->integers, scan_integer);
+        else p = read_value(p, *column, column->reals, scan_real);
+        bool const last = f + 1 == fields;
+        if (*p != (last ? '\n' : ',')) [[unlikely]] {
+          auto const where = table_.where(table_.rows_);
+          if (!last)
+            fail(ErrorKind::input, "{}: the row is too short: expected {} fields, got {}; column '{}' is missing", where, fields, f + 1,
+                 names_[f + 1]);
+          fail(ErrorKind::input, "{}: the row is too long: expected {} fields, got {}; the last is column '{}'", where, fields,
+               fields + std::size_t(std::count(p, std::find(p, end, '\n'), ',')), names_.back());
+        }
+        ++p;
+      }
+      ++table_.rows_;
+    }
+  }
+  static char const* field_end(char const* p) {
+    while (*p != ',' && *p != '\n') ++p;
+    return p;
+  }
+  template <class T>
+  char const* read_value(char const* p, Column const& column, std::vector<T>& values, char const* (*scan)(char const*, T&)) const {
+    T value{};
+    auto const* const stop = scan(p, value);
+    if (stop != nullptr && (*stop == ',' || *stop == '\n' || (*stop == '\r' && stop[1] == '\n'))) {
+      values.push_back(value);
+      return stop + (*stop == '\r');
+    }
+    auto const* const end = field_end(p);
+    values.push_back(read_field<T>(std::string_view(p, std::size_t(end - p)), column.asked.name, table_));
+    return end;
+  }
+
+  CsvTable& table_;
+  std::vector<std::string> names_;
+  std::vector<Column*> target_;  // what becomes of each field: a column, or null to pass over it
+  std::vector<std::uint32_t> places_;
+};
 }  // namespace detail
 
 /// Reads a table from text that is in memory; `file` is named in errors. See `read_csv`.
 inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<CsvColumn> const& columns) {
-  using Column = CsvTable::Column;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte-order mark
   check(!detail::without_blanks(text.substr(0, text.find('\n'))).empty(), ErrorKind::input, "{}: {}", file,
         text.empty() ? "is empty: expected a line of column names" : "begins with an empty line: expected column names");
+  std::string ended;  // the readers stop at the first character that is no part of a number: every line needs an end
+  if (!text.ends_with('\n')) ended.append(text).append("\n"), text = ended;
   CsvTable table;
   table.file_ = std::move(file);
   for (auto const& c : columns) table.columns_.push_back({c, false, {}, {}});
 
-  auto const header_end = std::min(text.find('\n'), text.size());
-  auto const names = detail::header_fields(text.substr(0, header_end));
-  std::vector<Column*> target(names.size(), nullptr);  // what becomes of each field: a column, or null to pass over it
-  std::size_t const rows_at_most = std::size_t(std::count(text.begin() + std::ptrdiff_t(header_end), text.end(), '\n')) + 1;
+  auto const header_end = text.find('\n');
+  auto names = detail::header_fields(text.substr(0, header_end));
+  std::vector<CsvTable::Column*> target(names.size(), nullptr);
   for (auto& column : table.columns_) {
     auto const& name = column.asked.name;
     auto const count = std::count(names.begin(), names.end(), name);
@@ -187,67 +293,8 @@ inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<C
     if (count == 0) continue;
     column.present = true;
     target[std::size_t(std::find(names.begin(), names.end(), name) - names.begin())] = &column;
-    if (column.asked.type == CsvColumn::Type::integer) column.integers.reserve(rows_at_most);
-    else column.reals.reserve(rows_at_most);
   }
-
-  // The scanners stop at the first character that is no part of a number. Every line but possibly the last ends in one; the last is copied
-  // behind a line end of its own when it has none.
-  auto const ends_well = text.ends_with('\n');
-  auto const body_end = ends_well ? text.size() : text.rfind('\n') == text.npos ? header_end : text.rfind('\n') + 1;
-  std::string last_line(ends_well ? "" : text.substr(std::max(body_end, std::min(header_end + 1, text.size()))));
-  if (!last_line.empty()) last_line += '\n';
-
-  auto const fields = names.size();
-  auto const* const very_end = ends_well ? text.data() + text.size() : last_line.data() + last_line.size();
-  auto const parse_lines = [&](char const* p, char const* const end) {
-    while (p < end) {
-      if (*p == '\n' || (*p == '\r' && p[1] == '\n')) {
-        auto const* rest = p;
-        while (rest < end && (*rest == '\n' || *rest == '\r')) ++rest;
-        if (rest == end && end == very_end) return;  // empty lines are allowed at the end
-        fail(ErrorKind::input, "{}: the row is too short: the line is empty", table.where(table.rows_));
-      }
-      for (std::size_t f = 0; f < fields; ++f) {
-        auto* const column = target[f];
-        auto const* const field = p;
-        char const* stop = nullptr;
-        std::int64_t integer = 0;
-        double real = 0;
-        if (column == nullptr) {
-          while (*p != ',' && *p != '\n') ++p;
-        } else {
-          stop = column->asked.type == CsvColumn::Type::integer ? detail::scan_integer(p, integer) : detail::scan_real(p, real);
-          if (stop == nullptr || (*stop != ',' && *stop != '\n' && !(*stop == '\r' && stop[1] == '\n'))) {
-            auto const* q = field;
-            while (*q != ',' && *q != '\n') ++q;
-            auto const value = std::string_view(field, std::size_t(q - field));
-            auto const where = table.where(table.rows_);
-            if (column->asked.type == CsvColumn::Type::integer)
-              integer = detail::read_field<std::int64_t>(value, column->asked.name, where);
-            else real = detail::read_field<double>(value, column->asked.name, where);
-            stop = q;
-          }
-          p = stop + (*stop == '\r');
-          if (column->asked.type == CsvColumn::Type::integer) column->integers.push_back(integer);
-          else column->reals.push_back(real);
-        }
-        bool const last = f + 1 == fields;
-        if (*p != (last ? '\n' : ',')) [[unlikely]] {
-          auto const where = table.where(table.rows_);
-          if (!last)
-            fail(ErrorKind::input, "{}: the row is too short: expected {} fields, got {}; column '{}' is missing", where, fields, f + 1,
-                 names[f + 1]);
-          fail(ErrorKind::input, "{}: the row is too long: expected {} fields, got {}; the last is column '{}'", where, fields,
-               fields + std::size_t(std::count(p, std::find(p, end, '\n'), ',')), names.back());
-        }
-        ++p;
-      }
-      ++table.rows_;
-    }
-  };
-  if (header_end < body_end) parse_lines(text.data() + header_end + 1, text.data() + body_end);
-  parse_lines(last_line.data(), last_line.data() + last_line.size());
+  detail::CsvReader(table, std::move(names), std::move(target)).read(text.substr(header_end + 1));
   return table;
 }
 
@@ -256,11 +303,43 @@ inline CsvTable parse_csv(std::string_view text, std::string file, std::vector<C
 ///
 /// Throws `Error` (input): `FILE: what` for a missing or empty file and for broken or truncated gzip, `FILE:LINE: what` with the column's
 /// name for a missing column (line 1), a non-number, an integer beyond 64 bits, a number that is not finite, a short and a long row.
-/// A header without rows is a table of no rows. The whole file is in memory; several hundred MB/s, reals correctly rounded.
+/// A header without rows is a table of no rows. The whole file is in memory. Some 10 ns a value that is asked for and 1 ns a character of the
+/// rest; of gzip also its inflation. Reals are correctly rounded.
 inline CsvTable read_csv(std::filesystem::path const& path, std::vector<CsvColumn> const& columns) {
   auto bytes = read_file(path);
   if (is_gzip(bytes) || (path.extension() == ".gz" && !bytes.empty())) bytes = gunzip(bytes, path.string());
   return parse_csv(bytes, path.string(), columns);
+}
+
+/// A file and the columns that are asked for.
+struct CsvFile {
+  std::filesystem::path path;
+  std::vector<CsvColumn> columns;
+};
+
+/// Reads several files at once, each as `read_csv` does, on as many of ATen's threads; of several that are wrong, the first one is named.
+inline std::vector<CsvTable> read_csv_files(std::vector<CsvFile> const& files) {
+  std::vector<std::pair<std::uintmax_t, std::size_t>> order;  // the largest files begin
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    std::error_code absent;
+    order.emplace_back(std::filesystem::file_size(files[i].path, absent), i);
+  }
+  std::sort(order.rbegin(), order.rend());
+  std::vector<CsvTable> tables(files.size());
+  std::vector<std::exception_ptr> errors(files.size());
+  std::atomic<std::size_t> next = 0;
+  auto const readers = std::min(std::int64_t(files.size()), std::int64_t(at::get_num_threads()));
+  at::parallel_for(0, readers, 1, [&](std::int64_t, std::int64_t) {
+    for (std::size_t at = 0; (at = next++) < order.size();) {
+      auto const i = order[at].second;
+      try {
+        tables[i] = read_csv(files[i].path, files[i].columns);
+      } catch (...) { errors[i] = std::current_exception(); }
+    }
+  });
+  for (auto const& error : errors)
+    if (error) std::rethrow_exception(error);
+  return tables;
 }
 
 }  // namespace dew

@@ -69,16 +69,18 @@ struct TrackMl {
   /// An event's hits and their truth.
   DetailedRecord labelled(std::int64_t id) const {
     using enum CsvColumn::Type;
-    auto const hits = hits_table(id);
-    auto const truth = read_csv(truth_file(id), {{"hit_id", integer}, {"particle_id", integer}, {"weight", real, true}});
-    auto const particles = read_csv(file(id, {"particles"}), {{"particle_id", integer},
-                                                              {"px"},
-                                                              {"py"},
-                                                              {"pz"},
-                                                              {"vx", real, true},
-                                                              {"vy", real, true},
-                                                              {"q", real, true},
-                                                              {"primary", integer, true}});
+    auto const tables = read_csv_files({hits_file(id),
+                                        {truth_file(id), {{"hit_id", integer}, {"particle_id", integer}, {"weight", real, true}}},
+                                        {file(id, {"particles"}),
+                                         {{"particle_id", integer},
+                                          {"px"},
+                                          {"py"},
+                                          {"pz"},
+                                          {"vx", real, true},
+                                          {"vy", real, true},
+                                          {"q", real, true},
+                                          {"primary", integer, true}}}});
+    auto const &hits = tables[0], &truth = tables[1], &particles = tables[2];
     bool const has_vertex = particles.has("vx") && particles.has("vy");
     auto const where_there = [](CsvTable const& table, char const* column, bool there) {
       return there ? std::span<double const>(table.reals(column)) : std::span<double const>();
@@ -124,11 +126,15 @@ struct TrackMl {
     return options.detectors;
   }
   std::filesystem::path truth_file(std::int64_t id) const { return file(id, {"truth", "truth_partial"}); }
-  CsvTable hits_table(std::int64_t id) const {
+  CsvFile hits_file(std::int64_t id) const {
     using enum CsvColumn::Type;
     std::vector<CsvColumn> columns{{"hit_id", integer}, {"x"}, {"y"}, {"z"}, {"volume_id", integer}, {"layer_id", integer}};
     if (options.features == HitFeatureSet::cells) columns.push_back({"module_id", integer});
-    return read_csv(file(id, {"hits"}), columns);
+    return {file(id, {"hits"}), columns};
+  }
+  CsvTable hits_table(std::int64_t id) const {
+    auto const hits = hits_file(id);
+    return read_csv(hits.path, hits.columns);
   }
   static HitColumns hit_columns(CsvTable const& table) {
     return {.hit_id = table.integers("hit_id"),

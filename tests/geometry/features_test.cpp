@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "dew/core/values.hpp"
+
 using namespace dew;
 
 TEST_CASE("node features follow their formulas, in both dtypes") {
@@ -44,6 +46,60 @@ TEST_CASE("node features follow their formulas, in both dtypes") {
 TEST_CASE("float features are those computed in double from the same numbers") {
   auto const position = at::rand({1000, 3}, at::kFloat) * 500 - 250;
   CHECK(at::equal(node_features(position), node_features(position.to(at::kDouble)).to(at::kFloat)));
+}
+
+TEST_CASE("node features are those of the plain reference, in every octant and at every distance") {
+  auto const seed = 3U;
+  INFO("seed ", seed);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<double> angle(-std::numbers::pi, std::numbers::pi), exponent(-12, 6);
+  std::vector<double> points;
+  auto const scale = [&] { return std::pow(10, exponent(random)); };
+  for (int i = 0; i < 5000; ++i) {
+    auto const phi = i % 3 == 0 ? angle(random) : std::numbers::pi / 8 * double(random() % 17) + (i % 3 - 1) * 1e-9 * angle(random),
+               r = scale();
+    for (double each : {r * std::cos(phi), r * std::sin(phi), scale() * (random() % 2 ? 1 : -1)}) points.push_back(each);
+  }
+  for (double x : {0., -0., 1., -1.})
+    for (double y : {0., -0., 2., -2.})
+      for (double z : {0., -0., 3., -3., 1e30, -1e-30}) points.insert(points.end(), {x, y, z});
+  auto const n = std::int64_t(points.size()) / 3;
+  for (auto dtype : {at::kDouble, at::kFloat}) {
+    auto const position = at::tensor(points, at::kDouble).reshape({n, 3}).to(dtype);
+    auto const got = node_features(position).to(at::kDouble), expected = node_features_reference(position).to(at::kDouble);
+    for (std::int64_t c = 0; c < feature_column::count; ++c) {
+      auto const a = values_of<double>(got.select(1, c)), b = values_of<double>(expected.select(1, c));
+      double const tolerance = dtype == at::kDouble ? 3e-15 : 1.2e-7;  // a last bit in float
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        CAPTURE(i);
+        CAPTURE(c);
+        bool const equal = a[i] == b[i] ? std::signbit(a[i]) == std::signbit(b[i]) || c > 3 : std::isnan(a[i]) && std::isnan(b[i]);
+        CHECK((equal || std::abs(a[i] - b[i]) <= tolerance * std::abs(b[i])));
+      }
+    }
+  }
+}
+
+TEST_CASE("a hit's features do not depend on where it stands, nor on the number of threads") {
+  auto const position = at::rand({5000, 3}, at::kFloat) * 500 - 250;
+  auto const all = node_features(position);
+  for (std::int64_t const begin : {0, 1, 255, 256, 700, 4999})
+    for (std::int64_t const count : {1, 3, 256, 257})
+      if (begin + count <= 5000) CHECK(at::equal(node_features(position.narrow(0, begin, count)), all.narrow(0, begin, count)));
+  auto const columns = position.t().contiguous().t();
+  CHECK(at::equal(node_features(columns), all));
+  auto const threads = at::get_num_threads();
+  at::set_num_threads(1);
+  CHECK(at::equal(node_features(position), all));
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("positions that want a gradient get one") {
+  auto const position = (at::rand({7, 3}, at::kDouble) + 1).requires_grad_();
+  CHECK(node_features(position).requires_grad());
+  at::NoGradGuard const no_grad;
+  CHECK_FALSE(node_features(position).requires_grad());
+  CHECK((node_features(at::ones({2, 3}, at::kHalf)).scalar_type() == at::kHalf));
 }
 
 TEST_CASE("node features of no hits, and of another shape") {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 
 using namespace dew;
@@ -55,6 +56,38 @@ TEST_CASE("geometric edge truth is that of the definition, whatever the edges' d
     CHECK(at::equal(GeometricEdgeTruth{{.relabel = false}}(event)[key::edge_truth], bools(without)));
   }
   CHECK(relabelled > 0);  // so that the test tells the two apart
+}
+
+TEST_CASE("the kernel of the truth equals its reference on graphs of many edges, on any number of threads") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  std::mt19937 random(seed);
+  std::vector<std::int64_t> id, layer, source, target;
+  for (int i = 0; i < 3000; ++i) id.push_back(std::int64_t(random() % 500) - 1), layer.push_back(std::int64_t(random() % 22) - 2);
+  for (int e = 0; e < 200000; ++e) {
+    auto const i = std::int64_t(random() % 3000);
+    auto j = std::int64_t(random() % 3000);
+    if (e % 2) j = std::find(id.begin() + j, id.end(), id[std::size_t(i)]) - id.begin();  // half of them true
+    source.push_back(i), target.push_back(j == 3000 ? 0 : j);
+  }
+  auto const event = edges(source, target, id, layer);
+  auto const threads = at::get_num_threads();
+  for (bool relabel : {true, false})
+    for (auto const& geometry : {pixel_detector(), full_detector(), Geometry("none", {}, {})}) {
+      GeometricEdgeTruth const truth{{.relabel = relabel}, geometry};
+      auto const expected = truth.reference(event)[key::edge_truth];
+      CHECK(expected.any().item<bool>());
+      for (int n : {1, 2, 3}) {
+        at::set_num_threads(n);
+        CHECK(at::equal(truth(event)[key::edge_truth], expected));
+      }
+    }
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("an edge to a hit that is not there is no truth") {
+  CHECK_THROWS_WITH_AS(GeometricEdgeTruth{}(edges({0, 1}, {1, 2}, {1, 1}, {7, 8})), doctest::Contains("edge 1 joins hits 1 and 2 of 2"),
+                       Error);
 }
 
 TEST_CASE("of doubled transitions only those from the outermost barrel layer stay true") {

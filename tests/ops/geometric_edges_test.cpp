@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "support/pixel_hits.hpp"
 
@@ -105,6 +106,80 @@ TEST_CASE("the kernel equals its reference in edges, order and features") {
   }
 }
 
+TEST_CASE("the filter in float is sure only of what the cuts in double say, also at their edge") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<double> unit(-1, 1);
+  std::int64_t sure = 0, dropped = 0, unsure = 0;
+  for (auto const& cuts : all_cuts)
+    for (double const size : {1., 1e3, 1e7})
+      for (bool const crossing : {false, true}) {
+        LayerPair const pair{0, 1, crossing ? 0.7 * size : 0, 0.5 * size};
+        auto const random_hit = [&] {
+          return dew::detail::Cylindrical{size * std::abs(unit(random)), 3.14159 * unit(random), size * unit(random), 4 * unit(random)};
+        };
+        auto const a = random_hit();
+        std::vector<dew::detail::Cylindrical> hits;
+        std::vector<std::int32_t> all;
+        for (int i = 0; i < 500; ++i) {
+          auto b = random_hit();
+          // on a cut, or a little beside it
+          auto const beside = 1 + (i % 3 == 0 ? 1e-7 : 1e-12) * unit(random), dr = b.r - a.r;
+          if (i % 4 == 1) b.phi = a.phi + std::min(cuts.phi_slope_max * dr, 1.) * beside;
+          if (i % 4 == 2) b.z = a.z + (a.z - std::min(cuts.z0_max_mm, 1e6) * beside) / a.r * dr, b.phi = a.phi;
+          if (i % 4 == 3) b.eta = a.eta + std::min(cuts.dr_max, 30.) * beside, b.phi = a.phi;
+          hits.push_back(b), all.push_back(i);
+        }
+        hits.push_back(a);
+        dew::detail::BinnedLayer const layer(all, hits);
+        dew::detail::EdgeFilter filter(hits, cuts);
+        filter.set_pair(pair);
+        REQUIRE_FALSE(filter.overflows());
+        for (std::size_t place = 0; place < layer.hit.size(); place += 16) {
+          auto const found = filter(a, 0, layer, place);
+          CHECK((found.surely & ~found.maybe) == 0);
+          for (std::size_t k = 0; k < 16 && place + k < layer.hit.size(); ++k) {
+            bool const maybe = found.maybe >> k & 1, surely = found.surely >> k & 1;
+            auto const& b = hits[std::size_t(layer.hit[place + k])];
+            if (std::abs(b.phi - a.phi) > 3.1) continue;  // turned otherwise
+            bool const passes = dew::detail::passes(a, b, cuts, pair);
+            if (surely) CHECK(passes);
+            if (!maybe) CHECK_FALSE(passes);
+            ++(surely ? sure : maybe ? unsure : dropped);
+          }
+        }
+      }
+  CHECK(sure > 500);
+  CHECK(dropped > 2000);
+  CHECK(unsure > 500);  // those at an edge
+}
+
+TEST_CASE("positions that are too large for the filter are told apart in double") {
+  auto const hits = pixel_hits(300, 8);
+  for (double const scale : {1e4, 1e7, 1e40}) {
+    GeometricCuts const cuts{0.01 / scale, 300 * scale, 1.7};
+    std::vector<LayerPair> pairs = pixel_pairs();
+    for (auto& pair : pairs) pair.crossing_r_mm *= scale, pair.crossing_z_mm *= scale;
+    auto const edges = geometric_edges(hits.position * scale, hits.layer, pairs, cuts, true);
+    CHECK(edges.edge_index.size(1) > 40);
+    CHECK(at::equal(edges.edge_index, geometric_edges_reference(hits.position * scale, hits.layer, pairs, cuts, true).edge_index));
+  }
+}
+
+TEST_CASE("a sorted set gives back what it holds, once") {
+  std::mt19937 random(9);
+  dew::detail::SortedSet set(20000);
+  for (std::size_t size : {0, 1, 5, 300, 5000}) {
+    std::set<std::int32_t> expected;
+    while (expected.size() < size) expected.insert(std::int32_t(random() % 20000));
+    for (auto const i : expected) set.insert(i);
+    std::vector<std::int32_t> got;
+    set.take([&](std::int32_t i) { got.push_back(i); });
+    CHECK((got == std::vector<std::int32_t>(expected.begin(), expected.end())));
+  }
+}
+
 TEST_CASE("float positions give float features of the same edges' doubles") {
   auto const hits = pixel_hits(500, 3);
   auto const pairs = pixel_pairs();
@@ -150,12 +225,12 @@ TEST_CASE("cuts are strict, and no difference in r keeps nothing") {
   // straight up from z0 = 64 exactly: z = 64 + r
   CHECK(count({32, 0, 96, 64, 0, 128}, {0.005, 64.5, 10}) == 1);
   CHECK(count({32, 0, 96, 64, 0, 128}, {0.005, 64, 10}) == 0);
-  CHECK(count({32, 0, 0, 64, 0, 0}, {0, 200, 10}) == 0);               // |slope| = 0 is not < 0
-  CHECK(count({32, 0, 0, 64, 0, 0}, {0.005, 200, 0}) == 0);            // ΔR = 0 is not < 0
-  CHECK(count({32, 0, 0, 32, 0, 0}, {0.005, 200, 10}) == 0);           // Δr = 0, twice the same point
-  CHECK(count({32, 0, 0, 0, 32, 0}, {1e9, 1e9, 1e9}) == 0);            // Δr = 0
-  CHECK(count({0, 0, 10, 32, 0, 10}, {1e9, 1e9, 1e9}) == 0);           // a hit on the beam line has no η
-  CHECK(count({-32, 1e-3, 0, -64, -1e-3, 0}, {0.005, 200, 10}) == 1);  // across φ = ±π
+  CHECK(count({32, 0, 0, 64, 0, 0}, {0, 200, 10}) == 0);                                     // |slope| = 0 is not < 0
+  CHECK(count({32, 0, 0, 64, 0, 0}, {0.005, 200, 0}) == 0);                                  // ΔR = 0 is not < 0
+  CHECK(count({32, 0, 0, 32, 0, 0}, {0.005, 200, 10}) == 0);                                 // Δr = 0, twice the same point
+  CHECK(count({32, 0, 0, 0, 32, 0}, {1e9, 1e9, 1e9}) == 0);                                  // Δr = 0
+  for (double z : {10., -10., 0.}) CHECK(count({0, 0, z, 32, 0, z}, {1e9, 1e9, 1e9}) == 0);  // a hit on the beam line has no η
+  CHECK(count({-32, 1e-3, 0, -64, -1e-3, 0}, {0.005, 200, 10}) == 1);                        // across φ = ±π
 }
 
 TEST_CASE("all hits at one point, and hits on layers that no pair names, have no edges") {

@@ -72,9 +72,9 @@ DEW_SIMD inline void compute_features(FeatureBlock& b) {
   }
 }
 
-/// The features of `count` ≤ `FeatureBlock::size` hits; the same bits for a hit in any company.
-template <class T>
-void write_features(T const* position, std::size_t count, T* out) {
+/// Calls `visit(i, block)` for each of `count` ≤ `FeatureBlock::size` hits when its features stand at i; the same bits in any company.
+template <class T, class Visit>
+void visit_features(T const* position, std::size_t count, Visit&& visit) {
   FeatureBlock b;
   for (std::size_t i = 0; i < count; ++i) {
     double const x = position[3 * i], y = position[3 * i + 1], z = position[3 * i + 2], r2 = x * x + y * y;
@@ -82,14 +82,20 @@ void write_features(T const* position, std::size_t count, T* out) {
   }
   compute_features(b);
   for (std::size_t i = 0; i < count; ++i) {
-    double const x = b.x[i], y = b.y[i], z = b.z[i], r = b.r[i];
     if (!std::isfinite(b.phi[i] + b.eta[i] + b.u[i] + b.v[i])) [[unlikely]] {
-      double const r2 = x * x + y * y;
-      b.phi[i] = std::atan2(y, x), b.eta[i] = pseudorapidity(r, z), b.u[i] = 1000 * x / r2, b.v[i] = 1000 * y / r2;
+      double const x = b.x[i], y = b.y[i], r2 = x * x + y * y;
+      b.phi[i] = std::atan2(y, x), b.eta[i] = pseudorapidity(b.r[i], b.z[i]), b.u[i] = 1000 * x / r2, b.v[i] = 1000 * y / r2;
     }
-    double const row[feature_column::count] = {r / 1000, b.phi[i] / std::numbers::pi, z / 1000, b.eta[i], b.u[i], b.v[i]};
-    for (std::int64_t c = 0; c < feature_column::count; ++c) *out++ = T(row[c]);
+    visit(i, b);
   }
+}
+
+template <class T>
+void write_features(T const* position, std::size_t count, T* out) {
+  visit_features(position, count, [&](std::size_t i, FeatureBlock const& b) {
+    double const row[feature_column::count] = {b.r[i] / 1000, b.phi[i] / std::numbers::pi, b.z[i] / 1000, b.eta[i], b.u[i], b.v[i]};
+    for (std::int64_t c = 0; c < feature_column::count; ++c) *out++ = T(row[c]);
+  });
 }
 
 inline void check_positions(Tensor const& position) {

@@ -3,15 +3,22 @@
 // N hits, E edges in one direction. Lengths in mm, angles in rad.
 #pragma once
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numbers>
+#include <numeric>
 #include <span>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "dew/core/error.hpp"
+#include "dew/core/simd.hpp"
 #include "dew/core/torch.hpp"
+#include "dew/geometry/features.hpp"
 #include "dew/geometry/geometry.hpp"
 
 namespace dew {
@@ -38,11 +45,16 @@ inline std::vector<Cylindrical> cylindrical_hits(Tensor const& position) {
   auto const xyz = position.to(at::kCPU, at::kDouble).contiguous();
   auto const* p = xyz.const_data_ptr<double>();
   std::vector<Cylindrical> hits(std::size_t(xyz.size(0)));
-  for (std::size_t i = 0; i < hits.size(); ++i) {
-    double const x = p[3 * i], y = p[3 * i + 1], z = p[3 * i + 2], r = std::sqrt(x * x + y * y);
-    check(std::isfinite(r) && std::isfinite(z), "geometric edges: the position of hit {} is not finite", i);
-    hits[i] = {r, std::atan2(y, x), z, -std::log(std::tan(0.5 * std::atan2(r, z)))};
-  }
+  constexpr auto size = std::int64_t(FeatureBlock::size);
+  at::parallel_for(0, (xyz.size(0) + size - 1) / size, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (auto at = begin * size; at < std::min(end * size, xyz.size(0)); at += size)
+      visit_features(p + 3 * at, std::size_t(std::min(size, xyz.size(0) - at)), [&](std::size_t k, FeatureBlock const& b) {
+        auto const i = std::size_t(at) + k;
+        check(std::isfinite(b.r[k]) && std::isfinite(b.z[k]), "geometric edges: the position of hit {} is not finite", i);
+        bool const on_beam_line = b.r[k] == 0;
+        hits[i] = {b.r[k], b.phi[k], b.z[k], on_beam_line ? std::numeric_limits<double>::infinity() : b.eta[k]};
+      });
+  });
   return hits;
 }
 
@@ -62,77 +74,216 @@ inline bool passes(Cylindrical const& a, Cylindrical const& b, GeometricCuts con
   return !(pair.crossing_r_mm > 0 && std::abs(z0 + pair.crossing_r_mm * slope) < pair.crossing_z_mm);
 }
 
-/// The hits of one layer in bins of the coordinate in which it is long (z for a barrel, r for an endcap), sorted by φ within a bin.
-struct BinnedLayer {
+/// The hits of one layer in bins of the coordinate in which it is long (z for a barrel, r for an endcap), by cells of φ within a bin.
+class BinnedLayer {
+ public:
+  static constexpr std::size_t block = 16;  ///< hits that are looked at together
   struct Bin {
-    double r_low, r_high, z_low, z_high;  // the box that its hits fill
-    std::size_t begin, end;
+    std::size_t begin, end;  // of its hits
+    std::size_t first_cell, cells;
+    double phi_low, phi_high, cells_per_rad;
   };
   std::vector<Bin> bins;
-  std::vector<double> phi;  // of the hits in the order of `hit`
-  std::vector<std::int32_t> hit;
+  std::array<std::vector<double>, 4> box;  // of each bin, r from and to, z from and to; padded with empty boxes to a multiple of 8
+  std::vector<std::int32_t> hit;           // by bin and cell
+  std::vector<float> r, phi, z, eta;       // of these, and `block` more
 
-  BinnedLayer(std::vector<std::int32_t> of_layer, std::span<Cylindrical const> hits) : hit(std::move(of_layer)) {
-    if (hit.empty()) return;
-    auto const [r0, r1] = std::minmax_element(hit.begin(), hit.end(), [&](auto i, auto j) { return hits[i].r < hits[j].r; });
-    auto const [z0, z1] = std::minmax_element(hit.begin(), hit.end(), [&](auto i, auto j) { return hits[i].z < hits[j].z; });
-    bool const along_z = hits[*z1].z - hits[*z0].z > hits[*r1].r - hits[*r0].r;
-    auto const along = [&](std::int32_t i) { return along_z ? hits[i].z : hits[i].r; };
-    auto const by_phi = [&](std::int32_t i, std::int32_t j) { return hits[i].phi != hits[j].phi ? hits[i].phi < hits[j].phi : i < j; };
+  BinnedLayer(std::vector<std::int32_t> const& of_layer, std::span<Cylindrical const> hits) {
+    if (of_layer.empty()) return;
+    auto const range = [&](auto begin, auto end, auto&& value) {
+      std::pair out{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+      for (auto at = begin; at != end; ++at) out = {std::min(out.first, value(*at)), std::max(out.second, value(*at))};
+      return out;
+    };
+    auto const width = [](auto const& low_high) { return low_high.second - low_high.first; };
+    auto const r_of = [&](std::int32_t i) { return hits[std::size_t(i)].r; };
+    auto const z_of = [&](std::int32_t i) { return hits[std::size_t(i)].z; };
+    auto const phi_of = [&](std::int32_t i) { return hits[std::size_t(i)].phi; };
+    bool const along_z = width(range(of_layer.begin(), of_layer.end(), z_of)) > width(range(of_layer.begin(), of_layer.end(), r_of));
+    std::vector<std::pair<double, std::int32_t>> along;
+    for (auto const i : of_layer) along.emplace_back(along_z ? z_of(i) : r_of(i), i);
+    std::sort(along.begin(), along.end());
+    std::vector<std::int32_t> sorted;
+    for (auto const& [_, i] : along) sorted.push_back(i);
+
     // equal numbers of hits a bin: dense regions get narrow bins
-    std::sort(hit.begin(), hit.end(), [&](auto i, auto j) { return along(i) != along(j) ? along(i) < along(j) : i < j; });
-    std::size_t const count = std::clamp<std::size_t>(hit.size() / 64, 1, 64);
+    auto const count = std::clamp<std::size_t>(sorted.size() / 64, 1, 64);
     for (std::size_t b = 0; b < count; ++b) {
-      Bin bin{1e300, -1e300, 1e300, -1e300, hit.size() * b / count, hit.size() * (b + 1) / count};
-      for (auto k = bin.begin; k < bin.end; ++k) {
-        auto const& h = hits[hit[k]];
-        bin.r_low = std::min(bin.r_low, h.r), bin.r_high = std::max(bin.r_high, h.r);
-        bin.z_low = std::min(bin.z_low, h.z), bin.z_high = std::max(bin.z_high, h.z);
-      }
-      std::sort(hit.begin() + std::ptrdiff_t(bin.begin), hit.begin() + std::ptrdiff_t(bin.end), by_phi);
+      Bin bin{sorted.size() * b / count, sorted.size() * (b + 1) / count, cell_.size(), 0, 0, 0, 0};
+      auto const begin = sorted.begin() + std::ptrdiff_t(bin.begin), end = sorted.begin() + std::ptrdiff_t(bin.end);
+      auto const of_r = range(begin, end, r_of), of_z = range(begin, end, z_of);
+      for (std::size_t k = 0; double const limit : {of_r.first, of_r.second, of_z.first, of_z.second}) box[k++].push_back(limit);
+      std::tie(bin.phi_low, bin.phi_high) = range(begin, end, phi_of);
+      bin.cells = bin.end - bin.begin;
+      bin.cells_per_rad = double(bin.cells) / std::max(bin.phi_high - bin.phi_low, 1e-9);
+      std::vector<std::size_t> place(bin.cells + 1, 0);  // counting sort into the cells
+      for (auto at = begin; at != end; ++at) ++place[cell(bin, phi_of(*at)) + 1];
+      std::partial_sum(place.begin(), place.end(), place.begin());
+      for (auto const at : place) cell_.push_back(bin.begin + at);
+      hit.resize(sorted.size());
+      for (auto at = begin; at != end; ++at) hit[bin.begin + place[cell(bin, phi_of(*at))]++] = *at;
       bins.push_back(bin);
     }
-    for (auto i : hit) phi.push_back(hits[i].phi);
+    while (box[0].size() % 8 != 0)
+      for (std::size_t k = 0; k < 4; ++k) box[k].push_back(k % 2 == 0 ? 1e300 : -1e300);
+    auto const fill = [&](std::vector<float>& out, auto&& value) {
+      for (auto const i : hit) out.push_back(float(value(hits[std::size_t(i)])));
+      out.resize(hit.size() + block);
+    };
+    fill(r, [](auto const& h) { return h.r; }), fill(phi, [](auto const& h) { return h.phi; });
+    fill(z, [](auto const& h) { return h.z; }), fill(eta, [](auto const& h) { return h.eta; });
   }
+
+  /// The places of a bin's hits with φ in [low, high], and of some others.
+  std::pair<std::size_t, std::size_t> places(Bin const& bin, double low, double high) const {
+    if (high < bin.phi_low || low > bin.phi_high) return {0, 0};
+    auto const* const cells = &cell_[bin.first_cell];
+    return {cells[cell(bin, low)], cells[cell(bin, high) + 1]};
+  }
+
+ private:
+  static std::size_t cell(Bin const& bin, double phi) {
+    return std::size_t(std::clamp((phi - bin.phi_low) * bin.cells_per_rad, 0., double(bin.cells - 1)));
+  }
+  std::vector<std::size_t> cell_;  // of each bin, where its cells begin and the last one ends
 };
 
-/// Whether a point of the box may pass the z₀ cut with hit a. With s = sign(Δr) the cut reads ±(z₁r₂ − r₁z₂) < z₀max·s·(r₂ − r₁): linear in
-/// (r₂, z₂), so that its smallest value in the box is at a corner. May say yes too often, never no.
-inline bool box_may_pass_z0(Cylindrical const& a, BinnedLayer::Bin const& box, double z0_max) {
-  if (!std::isfinite(z0_max)) return true;
-  auto const side = [&](double r_low, double r_high, double s) {
-    if (r_low > r_high) return false;
-    auto const least = [&](double sign, double z) {  // over r₂, of sign·(z₁r₂ − r₁z) − z₀max·s·(r₂ − r₁)
-      auto const value = [&](double r) { return sign * (a.z * r - a.r * z) - z0_max * s * (r - a.r); };
-      return std::min(value(r_low), value(r_high));
-    };
-    double const slack = 1e-9 * (std::abs(a.z) + a.r + z0_max + 1) * (box.r_high + std::abs(box.z_low) + std::abs(box.z_high) + a.r + 1);
-    return least(1, box.z_high) < slack && least(-1, box.z_low) < slack;
-  };
-  return side(std::max(box.r_low, a.r), box.r_high, 1) || side(box.r_low, std::min(box.r_high, a.r), -1);
-}
-
-/// Calls `visit(hit)` for every hit of the layer that may pass the cuts with a.
-template <class Visit>
-void visit_candidates(Cylindrical const& a, BinnedLayer const& layer, GeometricCuts const& cuts, Visit&& visit) {
-  constexpr double pi = std::numbers::pi;
-  for (auto const& bin : layer.bins) {
-    if (!box_may_pass_z0(a, bin, cuts.z0_max_mm)) continue;
-    double const reach =
-        std::min(cuts.phi_slope_max * std::max(std::abs(bin.r_low - a.r), std::abs(bin.r_high - a.r)), cuts.dr_max) * (1 + 1e-9) + 1e-9;
-    auto const range = [&](double low, double high) {
-      auto const first = layer.phi.begin() + std::ptrdiff_t(bin.begin), last = layer.phi.begin() + std::ptrdiff_t(bin.end);
-      for (auto at = std::lower_bound(first, last, low); at != last && *at <= high; ++at)
-        visit(layer.hit[std::size_t(at - layer.phi.begin())]);
-    };
-    if (!(reach < pi)) range(-4, 4);
-    else {
-      range(a.phi - reach, a.phi + reach);
-      if (a.phi - reach < -pi) range(a.phi - reach + 2 * pi, 4);
-      if (a.phi + reach > pi) range(-4, a.phi + reach - 2 * pi);
-    }
+/// How far in φ hits of each bin may be from hit a, at most; −1 where none of its box passes the z₀ cut with a. With s = sign(Δr) the cut
+/// reads ±(z₁r₂ − r₁z₂) < z₀max·s·(r₂ − r₁): linear in (r₂, z₂), so that its smallest value in the box is at a corner. May say yes too
+/// often, never no. `bins`: a multiple of 8.
+DEW_SIMD inline void phi_reaches(Cylindrical const& a, double const* r_low, double const* r_high, double const* z_low, double const* z_high,
+                                 std::size_t bins, double phi_slope_max, double z0_max, double dr_max, double* reach) {
+  double const ar = a.r, az = a.z, a_size = std::abs(az) + ar + z0_max + 1;
+  for (std::size_t b = 0; b < bins; ++b) {
+    double const slack = 1e-9 * a_size * (r_high[b] + std::abs(z_low[b]) + std::abs(z_high[b]) + ar + 1);
+    double const out_low = r_low[b] > ar ? r_low[b] : ar, out_high = r_high[b];  // the box's part outside a
+    double const in_low = r_low[b], in_high = r_high[b] < ar ? r_high[b] : ar;   // and inside
+    double const az_out_low = az * out_low, az_out_high = az * out_high, az_in_low = az * in_low, az_in_high = az * in_high;
+    double const margin_out_low = z0_max * (out_low - ar), margin_out_high = z0_max * (out_high - ar);
+    double const margin_in_low = z0_max * (ar - in_low), margin_in_high = z0_max * (ar - in_high);
+    double const at_top = ar * z_high[b], at_bottom = ar * z_low[b];
+    double const top_out_1 = az_out_low - at_top - margin_out_low, top_out_2 = az_out_high - at_top - margin_out_high;
+    double const bottom_out_1 = at_bottom - az_out_low - margin_out_low, bottom_out_2 = at_bottom - az_out_high - margin_out_high;
+    double const top_in_1 = az_in_low - at_top - margin_in_low, top_in_2 = az_in_high - at_top - margin_in_high;
+    double const bottom_in_1 = at_bottom - az_in_low - margin_in_low, bottom_in_2 = at_bottom - az_in_high - margin_in_high;
+    double const top_out = top_out_1 < top_out_2 ? top_out_1 : top_out_2,
+                 bottom_out = bottom_out_1 < bottom_out_2 ? bottom_out_1 : bottom_out_2;
+    double const top_in = top_in_1 < top_in_2 ? top_in_1 : top_in_2, bottom_in = bottom_in_1 < bottom_in_2 ? bottom_in_1 : bottom_in_2;
+    bool const outside = (out_low <= out_high) & (top_out < slack) & (bottom_out < slack);
+    bool const inside = (in_low <= in_high) & (top_in < slack) & (bottom_in < slack);
+    double const to_low = std::abs(r_low[b] - ar), to_high = std::abs(r_high[b] - ar), furthest = to_low > to_high ? to_low : to_high;
+    double const by_slope = phi_slope_max * furthest, most = by_slope < dr_max ? by_slope : dr_max;
+    reach[b] = outside | inside ? most * (1 + 1e-9) + 1e-9 : -1;
   }
 }
+
+/// The cuts in float, without divisions: each as a margin that has to be positive, and how much of it may be rounding. What they are not sure
+/// of is left to `passes`.
+class EdgeFilter {
+ public:
+  EdgeFilter(std::span<Cylindrical const> hits, GeometricCuts const& cuts) {
+    double const slope = std::min(cuts.phi_slope_max, most), z0 = std::min(cuts.z0_max_mm, most), dr = std::min(cuts.dr_max, most);
+    double eta = 0;
+    for (auto const& h : hits) {
+      r_ = std::max(r_, h.r), z_ = std::max(z_, std::abs(h.z));
+      if (std::isfinite(h.eta)) eta = std::max(eta, std::abs(h.eta));
+    }
+    slope_max_ = float(slope), z0_max_ = float(z0), dr2_max_ = float(dr * dr);
+    slope_slack_ = float(6e-6 + 16 * unit * r_ * slope);
+    z0_slack_ = float(32 * unit * r_ * (z_ + z0));
+    dr_slack_ = float(2e-4 + 64 * unit * eta * eta + 8 * unit * dr * dr);
+  }
+  /// Whether numbers are so large that float could overflow: then it must not be asked.
+  bool overflows() const { return r_ > 1e9 || z_ > 1e9; }
+  void set_pair(LayerPair const& pair) {
+    bool const crossing = pair.crossing_r_mm > 0;
+    crossing_r_ = crossing ? float(pair.crossing_r_mm) : 0;
+    crossing_z_ = crossing ? float(pair.crossing_z_mm) : 0;
+    crossing_bonus_ = crossing ? 0 : 1e30F;
+    crossing_slack_ = float(64 * unit * (crossing_r_ + r_) * (z_ + crossing_z_));
+  }
+
+  /// Of `BinnedLayer::block` hits from `place` on: bits of those that may pass the cuts with hit a, turned by `turn` in φ, and of those that
+  /// surely do.
+  struct Found { std::uint32_t maybe, surely; };
+  DEW_SIMD Found operator()(Cylindrical const& a, double turn, BinnedLayer const& layer, std::size_t place) const {
+    auto const ar = float(a.r), az = float(a.z), aphi = float(a.phi + turn), aeta = float(a.eta), to_crossing = crossing_r_ - ar;
+    auto const *const r = &layer.r[place], *const phi = &layer.phi[place], *const z = &layer.z[place], *const eta = &layer.eta[place];
+    std::uint32_t maybe = 0, surely = 0;
+#pragma omp simd reduction(| : maybe, surely)
+    for (int k = 0; k < int(BinnedLayer::block); ++k) {
+      float const dr = r[k] - ar, gap = std::abs(dr), dphi = phi[k] - aphi, dz = z[k] - az, deta = eta[k] - aeta;
+      float const slope = slope_max_ * gap - std::abs(dphi);
+      float const at_beam = z0_max_ * gap - std::abs(az * r[k] - ar * z[k]);
+      float const distance = dr2_max_ - (deta * deta + dphi * dphi);
+      float const crossing = std::abs(az * dr + to_crossing * dz) - crossing_z_ * gap + crossing_bonus_;
+      bool const may = (slope > -slope_slack_) & (at_beam > -z0_slack_) & (distance > -dr_slack_) & (crossing > -crossing_slack_);
+      bool const sure = (slope > slope_slack_) & (at_beam > z0_slack_) & (distance > dr_slack_) & (crossing > crossing_slack_);
+      maybe |= std::uint32_t(may) << k, surely |= std::uint32_t(sure) << k;
+    }
+    return {maybe, surely};
+  }
+
+ private:
+  static constexpr double unit = 0x1p-24, most = 1e15;  // half of a float's last bit; a cut that cuts nothing
+  double r_ = 0, z_ = 0;                                // the largest of all hits
+  float slope_max_, z0_max_, dr2_max_, slope_slack_, z0_slack_, dr_slack_, crossing_slack_ = 0, crossing_r_ = 0, crossing_z_ = 0,
+                                                                           crossing_bonus_ = 0;
+};
+
+/// Calls `visit(hit)` for every hit of the layer that passes the cuts with a, in any order.
+template <class Visit>
+void visit_partners(Cylindrical const& a, BinnedLayer const& layer, std::span<Cylindrical const> hits, GeometricCuts const& cuts,
+                    LayerPair const& pair, EdgeFilter const& filter, Visit&& visit) {
+  constexpr double pi = std::numbers::pi;
+  std::array<double, 64> reach;
+  auto const& [r_low, r_high, z_low, z_high] = layer.box;
+  auto const limited = [](double cut) { return std::min(cut, 1e200); };  // finite, and cuts nothing
+  phi_reaches(a, r_low.data(), r_high.data(), z_low.data(), z_high.data(), r_low.size(), limited(cuts.phi_slope_max),
+              limited(cuts.z0_max_mm), limited(cuts.dr_max), reach.data());
+  bool const only_exact = filter.overflows();
+  for (std::size_t b = 0; b < layer.bins.size(); ++b) {
+    if (reach[b] < 0) continue;
+    auto const look_at = [&](double turn) {  // at hits within reach of a turned
+      auto const [begin, end] = layer.places(layer.bins[b], a.phi + turn - reach[b], a.phi + turn + reach[b]);
+      for (auto place = begin; place < end; place += BinnedLayer::block) {
+        auto const there = end - place < BinnedLayer::block ? (1U << (end - place)) - 1 : (1U << BinnedLayer::block) - 1;
+        auto [maybe, surely] = only_exact ? EdgeFilter::Found{there, 0} : filter(a, turn, layer, place);
+        for (maybe &= there; maybe != 0; maybe &= maybe - 1) {
+          auto const k = std::countr_zero(maybe);
+          auto const j = layer.hit[place + std::size_t(k)];
+          if ((surely >> k & 1) != 0 || passes(a, hits[std::size_t(j)], cuts, pair)) visit(j);
+        }
+      }
+    };
+    look_at(0);
+    if (a.phi - reach[b] < -pi) look_at(2 * pi);
+    if (a.phi + reach[b] > pi) look_at(-2 * pi);
+  }
+}
+
+/// A set of numbers < n that gives them back sorted. Memory n/8 bytes; taking the numbers out costs them and n/4096.
+class SortedSet {
+ public:
+  explicit SortedSet(std::int64_t n) : words_(std::size_t(n) / 64 + 1, 0), used_(words_.size() / 64 + 1, 0) {}
+  void insert(std::int32_t i) {
+    auto const at = std::size_t(i) / 64;
+    words_[at] |= 1ULL << (i % 64), used_[at / 64] |= 1ULL << (at % 64);
+  }
+  /// Calls `visit(i)` for all of them in ascending order, and forgets them.
+  template <class Visit>
+  void take(Visit&& visit) {
+    for (std::size_t u = 0; u < used_.size(); ++u)
+      for (auto used = std::exchange(used_[u], 0); used != 0; used &= used - 1) {
+        auto const at = 64 * u + std::size_t(std::countr_zero(used));
+        for (auto word = std::exchange(words_[at], 0); word != 0; word &= word - 1)
+          visit(std::int32_t(64 * at + std::size_t(std::countr_zero(word))));
+      }
+  }
+
+ private:
+  std::vector<std::uint64_t> words_, used_;  // used: which words are not 0
+};
 
 inline void check_geometric_input(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                   GeometricCuts const& cuts) {
@@ -148,24 +299,35 @@ inline void check_geometric_input(Tensor const& position, Tensor const& layer, s
         cuts.dr_max);
 }
 
-/// Features of the edges (sources[k], targets[k]), and of their reverses behind them.
+/// Where edges are written: E of them, then, if `undirected`, their E reverses.
 template <class T>
-void write_edges(std::span<Cylindrical const> hits, std::int32_t const* pair, std::int64_t count, std::int64_t first, std::int64_t edges,
-                 bool undirected, std::int64_t* index, T* features) {
-  auto const rows = undirected ? 2 * edges : edges;
-  for (std::int64_t k = 0, e = first; k < count; ++k, ++e) {
-    auto const i = pair[2 * k], j = pair[2 * k + 1];
-    auto const& a = hits[std::size_t(i)];
-    auto const& b = hits[std::size_t(j)];
-    double const dphi = wrapped(b.phi - a.phi), deta = b.eta - a.eta;
-    double const row[] = {(b.r - a.r) / 1000, dphi / std::numbers::pi, (b.z - a.z) / 1000, std::sqrt(deta * deta + dphi * dphi)};
-    index[e] = i, index[rows + e] = j;
-    for (int c = 0; c < 4; ++c) features[4 * e + c] = T(row[c]);
-    if (!undirected) continue;
-    index[edges + e] = j, index[rows + edges + e] = i;
-    for (int c = 0; c < 4; ++c) features[4 * (edges + e) + c] = T(c < 3 ? -row[c] : row[c]);
+struct EdgeRows {
+  std::int64_t edges;
+  bool undirected;
+  std::int64_t* index;
+  T* features;
+
+  /// The edges e, e + 1, … from hit i to the targets.
+  void write(std::span<Cylindrical const> hits, std::int64_t e, std::int64_t i, std::span<std::int32_t const> targets) const {
+    auto const a = hits[std::size_t(i)];
+    auto *const source = index, *const target = index + (undirected ? 2 * edges : edges);
+    for (auto const j : targets) {
+      auto const& b = hits[std::size_t(j)];
+      double const dphi = wrapped(b.phi - a.phi), deta = b.eta - a.eta;
+      auto const dr_m = T((b.r - a.r) * 1e-3), turns = T(dphi * std::numbers::inv_pi), dz_m = T((b.z - a.z) * 1e-3);
+      auto const distance = T(std::sqrt(deta * deta + dphi * dphi));
+      source[e] = i, target[e] = j;
+      T* row = features + 4 * e;
+      row[0] = dr_m, row[1] = turns, row[2] = dz_m, row[3] = distance;
+      if (undirected) {
+        source[edges + e] = j, target[edges + e] = i;
+        row += 4 * edges;
+        row[0] = -dr_m, row[1] = -turns, row[2] = -dz_m, row[3] = distance;
+      }
+      ++e;
+    }
   }
-}
+};
 }  // namespace detail
 
 /// The edges between hits at `position` [N, 3] on `layer` [N] that pass the cuts, for the given pairs of layers.
@@ -175,14 +337,16 @@ void write_edges(std::span<Cylindrical const> hits, std::int32_t const* pair, st
 /// names have no edges.
 ///
 /// Order: by (source, target). `undirected`: all edges, then all reverses in the same order, their first three features negated.
-/// Computed in double. A layer is cut into bins of equal occupancy along z or r, sorted by φ inside; for a hit only the bins that the z₀
-/// cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: time and memory grow with the edges kept, never
-/// with N². Threads by ATen's pool, same bits for any number of them. On the CPU: tensors on another device are moved there and back.
+/// Computed in double. A layer is cut into bins of equal occupancy along z or r, and these into cells of φ; for a hit only the bins that the
+/// z₀ cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: time and memory grow with the edges kept, never
+/// with N². Some 10 ns an edge. What is near is told in float, and again in double where that is not sure. Threads by ATen's pool, same bits
+/// for any number of them. On the CPU: tensors on another device are moved there and back.
 /// Throws `Error` on wrong shapes, a position that is not finite or a negative cut.
 inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                       GeometricCuts const& cuts, bool undirected) {
   detail::check_geometric_input(position, layer, pairs, cuts);
-  auto const hits = detail::cylindrical_hits(position);
+  auto const coordinates = detail::cylindrical_hits(position);
+  std::span const hits(coordinates);
   auto const on = layer.to(at::kCPU).contiguous();
   auto const* layer_of = on.const_data_ptr<std::int64_t>();
   auto const n = std::int64_t(hits.size());
@@ -192,53 +356,64 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
   std::vector<std::vector<std::int32_t>> members(static_cast<std::size_t>(layers));
   for (std::int64_t i = 0; i < n; ++i)
     if (layer_of[i] >= 0 && layer_of[i] < layers) members[std::size_t(layer_of[i])].push_back(std::int32_t(i));
-  std::vector<detail::BinnedLayer> binned;
-  for (auto& m : members) binned.emplace_back(std::move(m), std::span(hits));
-  std::vector<std::vector<LayerPair>> from(static_cast<std::size_t>(layers));
-  for (auto const& pair : pairs) from[std::size_t(pair.inner)].push_back(pair);
+  std::vector binned(static_cast<std::size_t>(layers), detail::BinnedLayer({}, hits));
+  at::parallel_for(0, layers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto l = begin; l < end; ++l) binned[std::size_t(l)] = detail::BinnedLayer(members[std::size_t(l)], hits);
+  });
+  struct Way {
+    LayerPair pair;
+    detail::EdgeFilter filter;
+  };
+  detail::EdgeFilter filter(hits, cuts);
+  std::vector<std::vector<Way>> from(static_cast<std::size_t>(layers));
+  for (auto const& pair : pairs) {
+    filter.set_pair(pair);
+    from[std::size_t(pair.inner)].push_back({pair, filter});
+  }
 
-  // Chunks of sources of a fixed size, each with its own list of (source, target): no thread sees another's, and their order is that of the
-  // sources.
+  // Chunks of sources of a fixed size, each with its own lists: no thread sees another's, and their order is that of the sources.
   constexpr std::int64_t chunk_size = 256;
-  auto const chunks = (n + chunk_size - 1) / chunk_size;
-  std::vector<std::vector<std::int32_t>> found(static_cast<std::size_t>(chunks));
-  at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
+  struct Chunk {
+    std::vector<std::int32_t> targets;                    // of all its sources
+    std::array<std::int32_t, chunk_size> count_behind{};  // targets up to and with each source
+    std::int64_t first = 0;                               // edge
+  };
+  std::vector<Chunk> chunks(std::size_t((n + chunk_size - 1) / chunk_size));
+  at::parallel_for(0, std::int64_t(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    detail::SortedSet partners(n);
     for (auto c = begin; c < end; ++c) {
-      auto& list = found[std::size_t(c)];
-      std::vector<std::int32_t> targets;
+      auto& [targets, count_behind, _] = chunks[std::size_t(c)];
       for (auto i = c * chunk_size; i < std::min(n, (c + 1) * chunk_size); ++i) {
-        if (layer_of[i] < 0 || layer_of[i] >= layers) continue;
-        targets.clear();
-        auto const& a = hits[std::size_t(i)];
-        for (auto const& pair : from[std::size_t(layer_of[i])])
-          detail::visit_candidates(a, binned[std::size_t(pair.outer)], cuts, [&](std::int32_t j) {
-            if (detail::passes(a, hits[std::size_t(j)], cuts, pair)) targets.push_back(j);
-          });
-        std::sort(targets.begin(), targets.end());
-        for (auto j : targets) list.push_back(std::int32_t(i)), list.push_back(j);
+        if (layer_of[i] >= 0 && layer_of[i] < layers)
+          for (auto const& [pair, of_pair] : from[std::size_t(layer_of[i])])
+            detail::visit_partners(hits[std::size_t(i)], binned[std::size_t(pair.outer)], hits, cuts, pair, of_pair,
+                                   [&](std::int32_t j) { partners.insert(j); });
+        partners.take([&](std::int32_t j) { targets.push_back(j); });
+        count_behind[std::size_t(i % chunk_size)] = std::int32_t(targets.size());
       }
-      list.shrink_to_fit();
     }
   });
 
-  std::vector<std::int64_t> first{0};
-  for (auto const& list : found) first.push_back(first.back() + std::int64_t(list.size() / 2));
-  auto const edges = first.back(), rows = undirected ? 2 * edges : edges;
+  std::int64_t edges = 0;
+  for (auto& chunk : chunks) edges += std::int64_t(chunk.targets.size()), chunk.first = edges - std::int64_t(chunk.targets.size());
+  auto const rows = undirected ? 2 * edges : edges;
   GeometricEdges out{at::empty({2, rows}, at::kLong),
                      at::empty({rows, 4}, position.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)};
-  auto* index = out.edge_index.mutable_data_ptr<std::int64_t>();
-  at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto c = begin; c < end; ++c) {
-      auto& list = found[std::size_t(c)];
-      auto const write = [&](auto* features) {
-        detail::write_edges(std::span(hits), list.data(), std::int64_t(list.size() / 2), first[std::size_t(c)], edges, undirected, index,
-                            features);
-      };
-      if (out.features.scalar_type() == at::kDouble) write(out.features.mutable_data_ptr<double>());
-      else write(out.features.mutable_data_ptr<float>());
-      std::vector<std::int32_t>().swap(list);
-    }
-  });
+  auto const write = [&]<class T>(T*) {
+    detail::EdgeRows<T> const to{edges, undirected, out.edge_index.mutable_data_ptr<std::int64_t>(), out.features.mutable_data_ptr<T>()};
+    at::parallel_for(0, std::int64_t(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto c = begin; c < end; ++c) {
+        auto const& chunk = chunks[std::size_t(c)];
+        std::int32_t behind = 0;
+        for (auto i = c * chunk_size; i < std::min(n, (c + 1) * chunk_size); ++i) {
+          auto const before = std::exchange(behind, chunk.count_behind[std::size_t(i % chunk_size)]);
+          to.write(hits, chunk.first + before, i, std::span(chunk.targets).subspan(std::size_t(before), std::size_t(behind - before)));
+        }
+      }
+    });
+  };
+  if (out.features.scalar_type() == at::kDouble) write(static_cast<double*>(nullptr));
+  else write(static_cast<float*>(nullptr));
   return {out.edge_index.to(position.device()), out.features.to(position.device())};
 }
 

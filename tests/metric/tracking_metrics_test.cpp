@@ -54,6 +54,32 @@ TEST_CASE("tracking metrics are those of the definition, at every cut and in eve
   }
 }
 
+TEST_CASE("only which hits share a label matters, not what the labels are") {
+  auto const seed = std::random_device{}();
+  MESSAGE("seed ", seed);
+  for (std::uint32_t trial = 0; trial < 20; ++trial) {
+    auto event = tracking_event(seed + trial);
+    auto const figures = TrackMatching(event.record()).score({});
+    for (std::int64_t const factor : {std::int64_t(1), std::int64_t(1000), std::int64_t(1) << 50}) {
+      auto other = event;
+      for (auto& label : other.label) label = label < 0 ? label : (60 - label) * factor;
+      CHECK(are_figures(tracking_by_definition(other, {}), figures));
+      CHECK(are_figures(tracking_by_definition(event, {}), TrackMatching(other.record()).score({})));
+    }
+    for (auto& label : event.label) label = 5;  // one track
+    CHECK(are_figures(tracking_by_definition(event, {}), TrackMatching(event.record()).score({})));
+  }
+}
+
+TEST_CASE("a track's majority needs a row in the truth, others do not") {
+  auto event = simple({0, 0, 0, 0, 0, 1, 1, 1}, {8, 9, 1, 1, 1, 2, 2, 2});
+  event.truth_id = {1, 2}, event.truth_hits = {3, 3}, event.truth_pt = {2, 2}, event.truth_eta = {0, 0};
+  event.truth_reconstructable = {true, true};
+  CHECK(figure(event, "double_majority") == 1);
+  event.id = {8, 9, 8, 9, 8, 2, 2, 2};
+  CHECK_THROWS_WITH_AS(TrackingMetrics{}(event.record()), doctest::Contains("particle 8 has hits but no row in truth_id"), Error);
+}
+
 TEST_CASE("bins of the number of hits and of the production radius, when edges are given") {
   auto const event = tracking_event(4);
   std::vector<double> radius;

@@ -6,11 +6,14 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <tuple>
+#include <map>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/core/values.hpp"
+#include "dew/event/id_index.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/metric/ratio.hpp"
 
@@ -33,8 +36,8 @@ struct ParticleSelection {
 ///
 /// A track is a label ≥ 0 with at least 3 hits. Its majority particle has most hits in it (noise, id 0, competes too; ties: the one whose
 /// first hit in the track has the lowest row). f = majority hits / track hits, g = majority hits / all hits of that particle
-/// (`truth_hits`, so that hits that a stage dropped count against the track). Unknown hits (id −1) are left out entirely. Integer sorts,
-/// O(N log N), on the CPU. Exact.
+/// (`truth_hits`, so that hits that a stage dropped count against the track). Unknown hits (id −1) are left out entirely. By counting, O(N + P),
+/// on the CPU. Exact.
 class TrackMatching {
  public:
   using Reads = Keys<Label, ParticleId, TruthId, TruthPt, TruthEta, TruthHits, TruthReconstructable>;
@@ -92,22 +95,42 @@ class TrackMatching {
 
   void find_tracks(std::vector<std::int64_t> const& label, std::vector<std::int64_t> const& id, std::vector<std::int64_t> const& truth_id,
                    std::vector<std::int64_t> const& truth_hits) {
-    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>> hits;  // label, particle, row
+    // Small numbers for labels and particles, so that counting takes the place of sorting: a label itself, or the first row that has it; a
+    // particle's row in the truth, one for noise, and more for those without a row.
+    auto const n = std::int64_t(label.size()), particles = std::int64_t(truth_id.size());
+    bool const small = std::all_of(label.begin(), label.end(), [&](auto each) { return each < 2 * n; });
+    IdIndex const index_of_labels(small ? std::span<std::int64_t const>() : label), index_of_truth(truth_id);
+    std::map<std::int64_t, std::int64_t> without_row;
+    auto const particle_of = [&](std::int64_t each) {
+      auto const row = each == 0 ? particles : index_of_truth.row(each);
+      return row >= 0 ? row : without_row.try_emplace(each, particles + 1 + std::int64_t(without_row.size())).first->second;
+    };
+    struct Hit { std::int64_t particle, row; };
+    std::vector<std::size_t> end_of(std::size_t(small ? 2 * n : n) + 1, 0);  // of each label's hits
+    auto const place_of = [&](std::size_t i) -> std::size_t& {
+      return end_of[std::size_t(small ? label[i] : index_of_labels.row(label[i]))];
+    };
+    auto const counts = [&](std::size_t i) { return label[i] >= 0 && id[i] >= 0; };
     for (std::size_t i = 0; i < label.size(); ++i)
-      if (label[i] >= 0 && id[i] >= 0) hits.emplace_back(label[i], id[i], std::int64_t(i));
-    std::sort(hits.begin(), hits.end());
-    for (std::size_t begin = 0; begin < hits.size();) {
-      std::int64_t best = 0, best_first = 0, best_id = 0;
-      auto end = begin;
-      while (end < hits.size() && std::get<0>(hits[end]) == std::get<0>(hits[begin])) {
-        auto const [track, particle, first] = hits[end];
-        auto const from = end;
-        while (end < hits.size() && std::get<0>(hits[end]) == track && std::get<1>(hits[end]) == particle) ++end;
-        auto const count = std::int64_t(end - from);
-        if (count > best || (count == best && first < best_first)) best = count, best_first = first, best_id = particle;
-      }
-      if (end - begin >= 3) tracks_.push_back(track_of(std::int64_t(end - begin), best, best_id, truth_id, truth_hits));
+      if (counts(i)) ++place_of(i);
+    std::exclusive_scan(end_of.begin(), end_of.end(), end_of.begin(), std::size_t(0));
+    std::vector<Hit> hits(end_of.back());
+    for (std::size_t i = 0; i < label.size(); ++i)
+      if (counts(i)) hits[place_of(i)++] = {particle_of(id[i]), std::int64_t(i)};
+
+    std::vector<std::int64_t> shared(std::size_t(particles) + 1 + without_row.size(), 0);  // of one track, by particle
+    std::size_t begin = 0;
+    for (auto const end : end_of) {
+      auto const size = std::int64_t(end - begin);
+      std::span const track(hits.data() + begin, std::size_t(size));
       begin = end;
+      if (size < 3) continue;
+      for (auto const& hit : track) ++shared[std::size_t(hit.particle)];
+      auto best = track.front();  // rows ascend: of equal counts the first hit's is the first
+      for (auto const& hit : track)
+        if (shared[std::size_t(hit.particle)] > shared[std::size_t(best.particle)]) best = hit;
+      tracks_.push_back(track_of(size, shared[std::size_t(best.particle)], id[std::size_t(best.row)], truth_id, truth_hits));
+      for (auto const& hit : track) shared[std::size_t(hit.particle)] = 0;
     }
   }
   static Track track_of(std::int64_t hits, std::int64_t shared, std::int64_t id, std::vector<std::int64_t> const& truth_id,

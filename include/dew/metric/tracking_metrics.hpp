@@ -20,7 +20,7 @@ namespace dew {
 ///
 /// Figures: `pt0.9.double_majority`, `….perfect`, `….lhc`, `….fake_double_majority`, `….fake_perfect`, `….fake_lhc`, `….particles`,
 /// `….tracks` for each pt cut; the same under `pt_0.5_0.9.` for each bin [0.5, 0.9) of pt, and under `eta_0_1.` for each bin of |η|,
-/// `hits_3_5.` and `radius_0_10.` (pt ≥ pt_min_gev). O(N log N). No particle is found twice: two tracks cannot both hold more
+/// `hits_3_5.` and `radius_0_10.` (pt ≥ pt_min_gev). O(N + P). No particle is found twice: two tracks cannot both hold more
 /// than half of its hits.
 struct TrackingMetrics {
   struct Options {

@@ -91,6 +91,31 @@ TEST_CASE("a pipe, whose size nobody knows, is read to its end") {
   CHECK((seen == bytes));
 }
 
+TEST_CASE("a mapped file has a file's bytes, which are not changed by writing to them") {
+  test::TempDir const folder;
+  std::string const bytes = std::string(100'000, 'm') + "end";
+  write_file_atomically(folder / "file", bytes);
+  write_file_atomically(folder / "empty", "");
+  {
+    MappedFile file(folder / "file");
+    CHECK((std::string(file.bytes().begin(), file.bytes().end()) == bytes));
+    file.bytes()[0] = '!';
+    CHECK(file.bytes()[0] == '!');
+  }
+  CHECK((read_file(folder / "file") == bytes));
+  MappedFile old(folder / "file");
+  write_file_atomically(folder / "file", "new");
+  CHECK((std::string(old.bytes().begin(), old.bytes().end()) == bytes));
+  CHECK(MappedFile(folder / "empty").bytes().empty());
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::thread writer([&] { std::ofstream(folder / "pipe", std::ios::binary) << bytes; });
+  MappedFile pipe(folder / "pipe");
+  writer.join();
+  CHECK((std::string(pipe.bytes().begin(), pipe.bytes().end()) == bytes));
+  CHECK_THROWS_WITH_AS(MappedFile(folder / "absent"), doctest::Contains("absent: no such file"), Error);
+  CHECK_THROWS_WITH_AS(MappedFile(folder.path()), doctest::Contains("is a folder, not a file"), Error);
+}
+
 TEST_CASE("a content hash tells contents apart") {
   CHECK(content_hash("") == content_hash(""));
   CHECK(content_hash("abc") == content_hash(std::string("abc")));

@@ -23,19 +23,24 @@ std::string file_of(std::string const& header, std::string const& data) {
 }
 class Folder {
  public:
-  /// What reading these bytes throws, without the file's name.
+  /// What reading and mapping these bytes throw, without the file's name.
   std::string message(std::string const& bytes) const {
     auto const path = folder_ / "f.safetensors";
     write_file_atomically(path, bytes);
-    try {
-      read_safetensors(path);
-      return "no error";
-    } catch (Error const& e) {
-      CHECK(e.kind() == ErrorKind::input);
-      std::string const text = e.what(), front = path.string() + ": ";
-      CHECK(text.starts_with(front));
-      return text.substr(front.size());
-    }
+    auto const says = [&](auto&& read) -> std::string {
+      try {
+        read(path);
+        return "no error";
+      } catch (Error const& e) {
+        CHECK(e.kind() == ErrorKind::input);
+        std::string const text = e.what(), front = path.string() + ": ";
+        CHECK(text.starts_with(front));
+        return text.substr(front.size());
+      }
+    };
+    auto const text = says(read_safetensors);
+    CHECK(says(map_safetensors) == text);
+    return text;
   }
   std::filesystem::path operator/(std::string const& name) const { return folder_ / name; }
 
@@ -91,8 +96,31 @@ TEST_CASE("every dtype, shape and stride comes back, and equal content has equal
     CHECK(same(back.tensors.at(name), tensor.detach()));
   }
   CHECK((safetensors_bytes(back) == safetensors_bytes(content)));
+  CHECK((safetensors_bytes(map_safetensors(folder / "f")) == safetensors_bytes(content)));
   write_safetensors(folder / "empty", {});
   CHECK(read_safetensors(folder / "empty").tensors.empty());
+}
+
+TEST_CASE("mapped tensors stand in the file, live as long as they are needed and never change it") {
+  Folder const folder;
+  SafeTensors content;
+  content.tensors = {{"a", at::arange(100000, at::kLong)}, {"b", at::ones({3}, at::kBool)}, {"c", at::rand({1000})}};
+  write_safetensors(folder / "f", content);
+  auto mapped = map_safetensors(folder / "f").tensors;  // c stands at an odd place and is a copy
+  for (auto const& [name, tensor] : content.tensors) CHECK(same(mapped.at(name), tensor));
+  CHECK(std::bit_cast<std::uintptr_t>(mapped.at("a").const_data_ptr()) % 8 == 0);
+  CHECK(std::bit_cast<std::uintptr_t>(mapped.at("c").const_data_ptr()) % 4 == 0);
+  auto const a = mapped.at("a");
+  mapped.clear();
+  a.add_(1);
+  CHECK(same(a, content.tensors.at("a") + 1));
+  auto const again = map_safetensors(folder / "f");
+  for (auto const& [name, tensor] : content.tensors) CHECK(same(again.tensors.at(name), tensor));
+  write_safetensors(folder / "f", {{{"a", at::zeros({2})}}, {}});  // another file under the same name
+  CHECK(same(again.tensors.at("a"), content.tensors.at("a")));
+  std::filesystem::remove(folder / "f");
+  CHECK(same(again.tensors.at("a"), content.tensors.at("a")));
+  CHECK_THROWS_WITH_AS(map_safetensors(folder / "f"), doctest::Contains("no such file"), Error);
 }
 
 TEST_CASE("what cannot be written is refused") {
@@ -177,7 +205,8 @@ TEST_CASE("a record is saved under its keys' names, and loaded as the record it 
   CHECK(raw.metadata.at("event") == "7");
   CHECK(raw.tensors.size() == 4);
   CHECK(raw.tensors.contains("hit_features"));
-  auto const back = load_record<HitRecord>(folder / "hits");
+  auto const back = load_record<HitRecord>(folder / "hits"), mapped = map_record<HitRecord>(folder / "hits");
+  hits.for_each([&]<class K>(K, Tensor const& t) { CHECK(same(mapped[K{}], t)); });
   hits.for_each([&]<class K>(K, Tensor const& t) { CHECK(same(back[K{}], t)); });
   CHECK((load_record<HitRecord>([&] {
            save_record(folder / "double", hits.to(at::kDouble));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Whole files: read, written aside and renamed, hashed.
+// Whole files: read or mapped, written aside and renamed, hashed.
 #pragma once
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -38,15 +40,22 @@ class Descriptor {
 };
 /// The system's words for the last error.
 inline std::string system_words() { return std::generic_category().message(errno); }
-}  // namespace detail
 
-/// The bytes of a file. Throws `Error` (input) naming the file when it is not there, is a folder or cannot be read.
-inline std::string read_file(std::filesystem::path const& path) {
-  detail::Descriptor const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  check(file.number() >= 0, ErrorKind::input, "{}: {}", path.string(), errno == ENOENT ? "no such file" : detail::system_words());
+/// A file that is open for reading, and what the system says of it. Throws as `read_file` does.
+struct OpenFile {
+  Descriptor descriptor;
   struct ::stat status{};
-  check(::fstat(file.number(), &status) == 0, ErrorKind::input, "{}: {}", path.string(), detail::system_words());
-  check(!S_ISDIR(status.st_mode), ErrorKind::input, "{}: is a folder, not a file", path.string());
+  explicit OpenFile(std::filesystem::path const& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    check(descriptor.number() >= 0, ErrorKind::input, "{}: {}", path.string(), errno == ENOENT ? "no such file" : system_words());
+    check(::fstat(descriptor.number(), &status) == 0, ErrorKind::input, "{}: {}", path.string(), system_words());
+    check(!S_ISDIR(status.st_mode), ErrorKind::input, "{}: is a folder, not a file", path.string());
+  }
+};
+
+/// All that comes from a file.
+inline std::string read_all(OpenFile const& opened, std::filesystem::path const& path) {
+  auto const& file = opened.descriptor;
+  auto const& status = opened.status;
   std::string bytes(S_ISREG(status.st_mode) ? std::size_t(status.st_size) : 0, '\0');
   std::size_t filled = 0;
   for (;;) {  // the size is a hint: pipes have none, and a file may grow while it is read
@@ -54,14 +63,14 @@ inline std::string read_file(std::filesystem::path const& path) {
       char next = 0;
       auto const got = ::read(file.number(), &next, 1);
       if (got < 0 && errno == EINTR) continue;
-      check(got >= 0, ErrorKind::input, "{}: {}", path.string(), detail::system_words());
+      check(got >= 0, ErrorKind::input, "{}: {}", path.string(), system_words());
       if (got == 0) return bytes;
       bytes.push_back(next), ++filled;
       bytes.resize(bytes.size() * 2 + 4096);
     }
     auto const got = ::read(file.number(), bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, ErrorKind::input, "{}: {}", path.string(), detail::system_words());
+    check(got >= 0, ErrorKind::input, "{}: {}", path.string(), system_words());
     if (got == 0) {
       bytes.resize(filled);
       return bytes;
@@ -69,6 +78,38 @@ inline std::string read_file(std::filesystem::path const& path) {
     filled += std::size_t(got);
   }
 }
+}  // namespace detail
+
+/// The bytes of a file. Throws `Error` (input) naming the file when it is not there, is a folder or cannot be read.
+inline std::string read_file(std::filesystem::path const& path) { return detail::read_all(detail::OpenFile(path), path); }
+
+/// The bytes of a file where the system keeps them: a page is read when it is looked at first. What is written to them stays in this process.
+/// Where the system maps nothing (pipes, empty files) they are read at once. Throws as `read_file` does.
+///
+/// For files that are replaced whole, as `write_file_atomically` does: the old bytes stay, also when their name is gone. A file that somebody
+/// cuts meanwhile ends the process at the first page that is missing.
+class MappedFile {
+ public:
+  explicit MappedFile(std::filesystem::path const& path) {
+    detail::OpenFile const file(path);
+    if (S_ISREG(file.status.st_mode) && file.status.st_size > 0) {
+      auto const size = std::size_t(file.status.st_size);
+      auto* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.descriptor.number(), 0);
+      if (at != MAP_FAILED) mapped_ = {static_cast<char*>(at), size};
+    }
+    if (mapped_.empty()) read_ = detail::read_all(file, path);
+  }
+  ~MappedFile() {
+    if (!mapped_.empty()) ::munmap(mapped_.data(), mapped_.size());
+  }
+  MappedFile(MappedFile const&) = delete;
+  MappedFile& operator=(MappedFile const&) = delete;
+  std::span<char> bytes() { return mapped_.empty() ? std::span<char>(read_) : mapped_; }
+
+ private:
+  std::span<char> mapped_;
+  std::string read_;
+};
 
 /// Writes a file so that whoever looks sees the old one or the new one, whole: written aside in the same folder, flushed to the disk, renamed.
 /// Throws `Error` (input) naming the file; what was written aside is removed then, and the old file stays.

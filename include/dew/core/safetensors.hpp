@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -113,23 +115,21 @@ inline nlohmann::json safetensors_header(std::string_view text, std::string cons
 }
 }  // namespace detail
 
-/// Reads a safetensors file. Tensors are on the CPU and own their memory. Throws `Error` (input) naming the file, and the tensor where there
-/// is one: truncated or oversized, a header that is no JSON, an unknown dtype, a shape that does not fit its bytes, bytes outside the data,
-/// bytes of two tensors that overlap, bytes of none. Time and memory: the file's size, twice for a moment.
-inline SafeTensors read_safetensors(std::filesystem::path const& path) {
-  auto const bytes = read_file(path);
-  auto const file = path.string();
+namespace detail {
+/// The content of a safetensors file's bytes; `make(entry, bytes)` makes the tensors.
+inline SafeTensors parse_safetensors(std::string_view bytes, std::string const& file,
+                                     std::function<Tensor(SafeTensorsEntry const&, std::string_view)> const& make) {
   check(bytes.size() >= 8, ErrorKind::input, "{}: truncated safetensors: it has {} bytes, and its header's length alone takes 8", file,
         bytes.size());
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, bytes.data(), 8);
   check(header_size <= bytes.size() - 8, ErrorKind::input, "{}: truncated safetensors (or none): its header has {} bytes, the file {}",
         file, header_size, bytes.size());
-  auto const json = detail::safetensors_header(std::string_view(bytes).substr(8, header_size), file);
-  auto const data = std::string_view(bytes).substr(8 + header_size);
+  auto const json = safetensors_header(bytes.substr(8, header_size), file);
+  auto const data = bytes.substr(8 + header_size);
 
   SafeTensors out;
-  std::vector<detail::SafeTensorsEntry> entries;
+  std::vector<SafeTensorsEntry> entries;
   for (auto const& [name, value] : json.items()) {
     if (name == "__metadata__") {
       check(value.is_object(), ErrorKind::input, "{}: expected an object as __metadata__", file);
@@ -137,7 +137,7 @@ inline SafeTensors read_safetensors(std::filesystem::path const& path) {
         check(text.is_string(), ErrorKind::input, "{}: metadata '{}': expected text", file, key);
         out.metadata[key] = text.get<std::string>();
       }
-    } else entries.push_back(detail::safetensors_entry(name, value, data.size(), file));
+    } else entries.push_back(safetensors_entry(name, value, data.size(), file));
   }
   std::sort(entries.begin(), entries.end(),
             [](auto const& a, auto const& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
@@ -149,17 +149,41 @@ inline SafeTensors read_safetensors(std::filesystem::path const& path) {
   }
   check(end == data.size(), ErrorKind::input, "{}: {} bytes at its end belong to no tensor", file, data.size() - end);
   for (auto const& entry : entries) {
-    auto tensor = at::empty(entry.shape, entry.dtype);
-    if (entry.end > entry.begin) {
-      auto const from = data.substr(entry.begin, entry.end - entry.begin);
-      if (entry.dtype == at::kBool)
-        check(std::all_of(from.begin(), from.end(), [](char c) { return c == 0 || c == 1; }), ErrorKind::input,
-              "{}: tensor '{}': a boolean is neither 0 nor 1", file, entry.name);
-      std::memcpy(tensor.mutable_data_ptr(), from.data(), from.size());
-    }
-    out.tensors.emplace(entry.name, std::move(tensor));
+    auto const from = data.substr(entry.begin, entry.end - entry.begin);
+    if (entry.dtype == at::kBool)
+      check(std::all_of(from.begin(), from.end(), [](char c) { return c == 0 || c == 1; }), ErrorKind::input,
+            "{}: tensor '{}': a boolean is neither 0 nor 1", file, entry.name);
+    out.tensors.emplace(entry.name, make(entry, from));
   }
   return out;
+}
+
+inline Tensor copied_tensor(SafeTensorsEntry const& entry, std::string_view bytes) {
+  auto tensor = at::empty(entry.shape, entry.dtype);
+  if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
+  return tensor;
+}
+}  // namespace detail
+
+/// Reads a safetensors file. Tensors are on the CPU and own their memory. Throws `Error` (input) naming the file, and the tensor where there
+/// is one: truncated or oversized, a header that is no JSON, an unknown dtype, a shape that does not fit its bytes, bytes outside the data,
+/// bytes of two tensors that overlap, bytes of none. Time and memory: the file's size, twice for a moment.
+inline SafeTensors read_safetensors(std::filesystem::path const& path) {
+  return detail::parse_safetensors(read_file(path), path.string(), detail::copied_tensor);
+}
+
+/// The same with tensors that stand in the file itself (see `MappedFile`): its numbers are read when they are looked at, and what is written to
+/// them does not reach it. Tensors whose place in the file is no multiple of their elements' size are copied. Time: the header and the booleans.
+inline SafeTensors map_safetensors(std::filesystem::path const& path) {
+  auto const file = std::make_shared<MappedFile>(path);
+  auto const bytes = file->bytes();
+  return detail::parse_safetensors(std::string_view(bytes.data(), bytes.size()), path.string(),
+                                   [&](detail::SafeTensorsEntry const& entry, std::string_view of_tensor) {
+                                     auto* const at = bytes.data() + (of_tensor.data() - bytes.data());
+                                     if (of_tensor.empty() || std::bit_cast<std::uintptr_t>(at) % c10::elementSize(entry.dtype) != 0)
+                                       return detail::copied_tensor(entry, of_tensor);
+                                     return at::from_blob(at, entry.shape, [file](void*) {}, at::TensorOptions(entry.dtype));
+                                   });
 }
 
 /// The bytes of a safetensors file: tensors in the order of their names, behind a header of a multiple of 8 bytes. Equal content, equal bytes.
@@ -239,6 +263,12 @@ template <class... S> struct RecordLoader<Record<S...>> {
 template <class R>
 R load_record(std::filesystem::path const& path) {
   return detail::RecordLoader<R>::load(read_safetensors(path), path.string());
+}
+
+/// The same with tensors that stand in the file itself: see `map_safetensors`.
+template <class R>
+R map_record(std::filesystem::path const& path) {
+  return detail::RecordLoader<R>::load(map_safetensors(path), path.string());
 }
 
 }  // namespace dew

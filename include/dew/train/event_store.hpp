@@ -54,7 +54,7 @@ inline std::string hash_name(std::string_view text) {
 
 /// Events of a source behind its pipeline's fixed stages (graph builders and transforms: everything before the first stage that learns).
 /// With a cache folder the graphs are kept there as safetensors, named after the event's content and the options of source and stages; a broken
-/// cache file is computed again. Never writes beside the events.
+/// cache file is computed again. What is read from there stays in the file until it is looked at (`map_record`). Never writes beside the events.
 template <class P, class Source>
 class EventStore {
  public:
@@ -100,7 +100,7 @@ class EventStore {
         folder_.empty() || n == 0 || !has_fingerprint ? std::filesystem::path() : folder_ / (cache_name(id, text) + ".safetensors");
     if (!file.empty() && std::filesystem::exists(file)) {
       try {
-        return load_record<Behind<n>>(file);
+        return map_record<Behind<n>>(file);
       } catch (Error const&) {}  // a broken file is made again
     }
     Context const context{.training = false, .device = at::kCPU, .epoch = 0, .event = id, .seed = trained.seed()};

@@ -34,7 +34,7 @@ constexpr auto names_of(TrackMlDetector) { return std::array{"pixels", "full"}; 
 /// particles that the particles file does not have get pt 0 and η 0.
 ///
 /// Holds no state: calls are independent and may come from several threads. Errors name file, line and column (see `read_csv`,
-/// `make_hits`). About 10 ms for 15,000 hits with their truth, 60 ms for 100,000; features of cells take some 15 ms more.
+/// `make_hits`). About 5 ms for 15,000 hits with their truth, 40 ms for 100,000; features of cells take some 15 ms more.
 struct TrackMl {
   struct Options {
     std::string events = {};

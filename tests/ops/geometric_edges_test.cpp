@@ -167,19 +167,6 @@ TEST_CASE("positions that are too large for the filter are told apart in double"
   }
 }
 
-TEST_CASE("a sorted set gives back what it holds, once") {
-  std::mt19937 random(9);
-  dew::detail::SortedSet set(20000);
-  for (std::size_t size : {0, 1, 5, 300, 5000}) {
-    std::set<std::int32_t> expected;
-    while (expected.size() < size) expected.insert(std::int32_t(random() % 20000));
-    for (auto const i : expected) set.insert(i);
-    std::vector<std::int32_t> got;
-    set.take([&](std::int32_t i) { got.push_back(i); });
-    CHECK((got == std::vector<std::int32_t>(expected.begin(), expected.end())));
-  }
-}
-
 TEST_CASE("float positions give float features of the same edges' doubles") {
   auto const hits = pixel_hits(500, 3);
   auto const pairs = pixel_pairs();

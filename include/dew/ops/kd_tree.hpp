@@ -3,12 +3,14 @@
 // N points, d dimensions.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -102,6 +104,47 @@ class KdTree {
   std::vector<Node> const& nodes() const { return nodes_; }
   /// Numbers of the leaves, in tree order; together they hold every point once.
   std::vector<std::int32_t> const& leaves() const { return leaves_; }
+  /// Numbers of the largest nodes of at most `most` ≥ 16 points, in tree order; together they hold every point once.
+  std::vector<std::int32_t> nodes_of(std::int32_t most) const {
+    std::vector<std::int32_t> out, stack;
+    if (!nodes_.empty()) stack.push_back(0);
+    while (!stack.empty()) {
+      auto const at = stack.back();
+      stack.pop_back();
+      auto const& node = nodes_[std::size_t(at)];
+      if (node.is_leaf() || node.end - node.begin <= most) out.push_back(at);
+      else stack.push_back(node.right), stack.push_back(node.left);
+    }
+    return out;
+  }
+  std::size_t dimensions() const { return d_; }
+  /// Coordinates [d] of the point at a place.
+  double const* point(std::int32_t place) const { return points_.data() + std::size_t(place) * d_; }
+  /// Coordinates [leaves, d, 16] from the leaf on that begins at a place, coordinate by coordinate; behind the last point NaN.
+  /// Of points of single precision `float` ones are there, else `double` ones.
+  template <class T> T const* blocks(std::int32_t place) const {
+    if constexpr (std::is_same_v<T, float>) return single_.blocks.data() + std::size_t(place) * d_;
+    else return double_.blocks.data() + std::size_t(place) * d_;
+  }
+  bool is_single() const { return single_.used(); }
+  /// Lowest coordinates [d] of a node's points, and behind them the highest.
+  double const* box(std::int32_t node) const { return boxes_.data() + std::size_t(node) * 2 * d_; }
+  /// Squared distance of the points at two places.
+  double distance2(std::int32_t a, std::int32_t b) const {
+    double const *x = point(a), *y = point(b);
+    double sum = 0;
+    for (std::size_t c = 0; c < d_; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
+    return sum;
+  }
+  /// The same from one place to four.
+  std::array<double, 4> distances2(std::int32_t a, std::array<std::int32_t, 4> const& b) const {
+    double const* x = point(a);
+    std::array<double const*, 4> const y{point(b[0]), point(b[1]), point(b[2]), point(b[3])};
+    std::array<double, 4> sum{};
+    for (std::size_t c = 0; c < d_; ++c)
+      for (std::size_t i = 0; i < 4; ++i) sum[i] += (x[c] - y[i][c]) * (x[c] - y[i][c]);
+    return sum;
+  }
 
   /// Calls `visit(i, j, squared distance)` for the places i of `leaf` and j of `node` at a squared distance ≤ `radius2(i)`, a point and itself
   /// included; for each i that is `wanted(i)`. `radius2` may shrink from visit to visit.
@@ -111,11 +154,11 @@ class KdTree {
     else visit_pairs_in(double_, leaf, node, wanted, radius2, visit);
   }
 
-  /// Calls `visit(other)` for leaves that may hold points near those of `leaf`, near ones first. `visit` returns the squared distance from
-  /// any point of `leaf` beyond which points need not be looked at any more (those at exactly that distance still are); the first bound is
-  /// `radius2`.
+  /// Calls `visit(other)` for leaves that may hold points near those of the node `own`, near ones first; instead of leaves for the largest nodes of
+  /// at most `most` points. `visit` returns the squared distance from any point of `own` beyond which points need not be looked at any more
+  /// (those at exactly that distance still are); the first bound is `radius2`.
   template <class Visit>
-  void visit_nearest(std::int32_t leaf, double radius2, Visit&& visit) const {
+  void visit_nearest(std::int32_t own, double radius2, Visit&& visit, std::int32_t most = leaf_size) const {
     std::vector<std::pair<double, std::int32_t>> stack{{0, 0}};
     double bound = radius2;
     while (!stack.empty()) {
@@ -123,14 +166,14 @@ class KdTree {
       stack.pop_back();
       if (nearest > bound) continue;
       auto const& node = nodes_[std::size_t(at)];
-      if (node.is_leaf()) {
+      if (node.is_leaf() || node.end - node.begin <= most) {
         bound = std::min(bound, visit(node));
         continue;
       }
-      std::pair left{bounds(leaf, node.left).first, node.left}, right{bounds(leaf, node.right).first, node.right};
-      // both at the same distance: the one that holds the leaf itself
+      std::pair left{bounds(own, node.left).first, node.left}, right{bounds(own, node.right).first, node.right};
+      // both at the same distance: the one that holds the node itself
       if (right.first < left.first ||
-          (right.first == left.first && nodes_[std::size_t(leaf)].begin >= nodes_[std::size_t(node.right)].begin))
+          (right.first == left.first && nodes_[std::size_t(own)].begin >= nodes_[std::size_t(node.right)].begin))
         std::swap(left, right);
       stack.push_back(right), stack.push_back(left);
     }
@@ -229,14 +272,6 @@ class KdTree {
         }
       }
     }
-  }
-
-  /// Squared distance of the points at two places.
-  double distance2(std::int32_t a, std::int32_t b) const {
-    double const *x = points_.data() + std::size_t(a) * d_, *y = points_.data() + std::size_t(b) * d_;
-    double sum = 0;
-    for (std::size_t c = 0; c < d_; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
-    return sum;
   }
 
   /// Squared distances between which all pairs of points of two nodes lie. Rounding is monotonic, and the sums run as in `distance2`.

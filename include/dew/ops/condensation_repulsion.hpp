@@ -30,8 +30,8 @@ struct Repulsion : torch::autograd::Function<Repulsion> {
 /// Σ_k Σ_{j ∈ hits, j ∉ k} q_j q_a(k) max(0, 1 − ‖x_j − x_a(k)‖): value and gradients of `repulsion_sum_reference`, memory O(N·d + K·d).
 /// x [N, d], q [N] float or double, hits [M] rows of x → scalar.
 ///
-/// On the CPU: tiles of 16 objects, sorted along the widest coordinate so that most tiles are passed over, rejected as soon as all
-/// distances exceed 1; sums in double, the same bits for any number of threads. On other devices: tiles of hits in torch operations. Time
+/// On the CPU: tiles of 16 objects that are near each other, passed over by their boxes and rejected as soon as all distances
+/// exceed 1; sums in double, the same bits for any number of threads. On other devices: tiles of hits in torch operations. Time
 /// O(M·K·d) at worst.
 inline Tensor repulsion_sum(Tensor const& x, Tensor const& q, CondensationObjects const& objects, Tensor const& hits) {
   check(x.dim() == 2 && q.dim() == 1 && q.size(0) == x.size(0) && objects.object.size(0) == x.size(0) && q.scalar_type() == x.scalar_type(),

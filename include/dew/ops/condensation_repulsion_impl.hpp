@@ -3,7 +3,9 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
 #include "dew/ops/condensation.hpp"
+#include "dew/ops/kd_tree.hpp"
 
 namespace dew::detail {
 
@@ -46,43 +49,42 @@ inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor 
   return out;
 }
 
-/// Objects in tiles of `lanes`, coordinate by coordinate, so that one instruction handles several of them.
+/// Objects in tiles of `lanes` that are near each other, coordinate by coordinate, so that one instruction handles several of them.
 template <class T>
 struct ObjectTiles {
-  static constexpr std::int64_t lanes = 16;
-  std::int64_t count, tiles, dim, axis = 0;
+  static constexpr std::int64_t lanes = KdTree::leaf_size;
+  std::int64_t count, tiles, dim;
   std::vector<std::int64_t> order;  // [tiles · lanes] number of the object; −1 behind the last
   std::vector<std::int64_t> place;  // [count] where an object stands in `order`
   std::vector<T> centre;            // [tiles][dim][lanes]
   std::vector<T> charge;            // [tiles][lanes], 0 behind the last object
-  std::vector<T> low, high;         // [tiles] extent along `axis`
+  std::vector<T> low, high;         // [groups][dim][lanes] boxes of the tiles, of `lanes` tiles a group; nowhere behind the last tile
 
-  ObjectTiles(T const* x, T const* q, std::int64_t const* alpha, std::int64_t k, std::int64_t d)
-      : count(k), tiles((k + lanes - 1) / lanes), dim(d) {
-    T widest = -1;
-    for (std::int64_t c = 0; c < d; ++c) {
-      auto [least, most] = std::pair{std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest()};
-      for (std::int64_t i = 0; i < k; ++i) least = std::min(least, x[alpha[i] * d + c]), most = std::max(most, x[alpha[i] * d + c]);
-      if (most - least > widest) widest = most - least, axis = c;
-    }
-    order.resize(std::size_t(k));
-    std::iota(order.begin(), order.end(), 0);
-    auto const along = [&](std::int64_t i) { return d > 0 ? x[alpha[i] * d + axis] : T(0); };
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) { return along(a) != along(b) ? along(a) < along(b) : a < b; });
+  ObjectTiles(Tensor const& x, Tensor const& q, Tensor const& alpha)
+      : count(alpha.size(0)), tiles((count + lanes - 1) / lanes), dim(x.size(1)) {
+    auto const* hit = alpha.const_data_ptr<std::int64_t>();
+    KdTree const tree(x.index_select(0, alpha));
+    auto const groups = (tiles + lanes - 1) / lanes;
     order.resize(std::size_t(tiles * lanes), -1);
-    place.resize(std::size_t(k));
-    centre.assign(std::size_t(tiles * d * lanes), std::numeric_limits<T>::max());
+    place.resize(std::size_t(count));
+    centre.assign(std::size_t(tiles * dim * lanes), std::numeric_limits<T>::max());
     charge.assign(std::size_t(tiles * lanes), T(0));
-    low.assign(std::size_t(tiles), std::numeric_limits<T>::lowest());
-    high.assign(std::size_t(tiles), std::numeric_limits<T>::max());
-    for (std::int64_t i = 0; i < k; ++i) {
-      auto const object = order[std::size_t(i)], tile = i / lanes, lane = i % lanes;
+    low.assign(std::size_t(groups * dim * lanes), std::numeric_limits<T>::max());
+    high = low;
+    for (std::int64_t i = 0; i < count; ++i) {
+      auto const object = tree.original(std::int32_t(i));
+      order[std::size_t(i)] = object;
       place[std::size_t(object)] = i;
-      charge[std::size_t(i)] = q[alpha[object]];
-      for (std::int64_t c = 0; c < d; ++c) centre[std::size_t((tile * d + c) * lanes + lane)] = x[alpha[object] * d + c];
-      auto const last = std::min(k, (tile + 1) * lanes) - 1;
-      low[std::size_t(tile)] = along(order[std::size_t(tile * lanes)]);
-      high[std::size_t(tile)] = along(order[std::size_t(last)]);
+      charge[std::size_t(i)] = q.const_data_ptr<T>()[hit[object]];
+      for (std::int64_t c = 0; c < dim; ++c)
+        centre[std::size_t((i / lanes * dim + c) * lanes + i % lanes)] = T(tree.point(std::int32_t(i))[c]);
+    }
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      auto const* box = tree.box(tree.leaves()[std::size_t(t)]);
+      for (std::int64_t c = 0; c < dim; ++c) {
+        auto const at = std::size_t((t / lanes * dim + c) * lanes + t % lanes);
+        low[at] = T(box[c]), high[at] = T(box[dim + c]);
+      }
     }
   }
 };
@@ -107,6 +109,24 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
     for (std::size_t i = 0; i < near_centre.size(); ++i) out.grad_centre[i] += double(std::exchange(near_centre[i], T(0)));
     for (std::size_t i = 0; i < near_charge.size(); ++i) out.grad_charge[i] += double(std::exchange(near_charge[i], T(0)));
   };
+  // which of a group of tiles have a box nearer than 1, as bits
+  auto const tiles_near = [&](T const* point, std::int64_t first) {
+    alignas(64) T square[lanes] = {};
+    for (std::int64_t c = 0; c < d; ++c) {
+      T const value = point[c];
+      T const *low = o.low.data() + std::size_t(first * d + c * lanes), *high = o.high.data() + std::size_t(first * d + c * lanes);
+#pragma omp simd
+      for (std::int64_t b = 0; b < lanes; ++b) {
+        T const below = low[b] - value, above = value - high[b], further = below > above ? below : above;
+        T const gap = further > T(0) ? further : T(0);
+        square[b] += gap * gap;
+      }
+    }
+    std::uint32_t near = 0;
+#pragma omp simd reduction(| : near)
+    for (int b = 0; b < int(lanes); ++b) near |= std::uint32_t(square[b] < T(1)) << b;
+    return o.tiles - first < lanes ? near & ((1U << (o.tiles - first)) - 1) : near;
+  };
   for (auto m = begin; m < end; ++m) {
     auto const j = hits[m];
     T const* xj = x + j * d;
@@ -114,54 +134,55 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
     auto const own = object[j] >= 0 ? o.place[std::size_t(object[j])] : -1;
     double sum = 0;
     std::fill(grad_hit.begin(), grad_hit.end(), T(0));
-    for (std::int64_t tile = 0; tile < o.tiles; ++tile) {
-      if (d > 0 && (xj[o.axis] - o.high[std::size_t(tile)] >= 1 || o.low[std::size_t(tile)] - xj[o.axis] >= 1)) continue;
-      T const* centre = o.centre.data() + std::size_t(tile) * width;
-      alignas(64) T square[lanes] = {};
-      bool far = false;
-      for (std::int64_t c = 0; c < d && !far;) {
-        for (auto const stop = std::min(d, c + 4); c < stop; ++c) {
-          T const value = xj[c];
+    for (std::int64_t begin_of_group = 0; begin_of_group < o.tiles; begin_of_group += lanes)
+      for (auto near_tiles = tiles_near(xj, begin_of_group); near_tiles != 0; near_tiles &= near_tiles - 1) {
+        auto const tile = begin_of_group + std::countr_zero(near_tiles);
+        T const* centre = o.centre.data() + std::size_t(tile) * width;
+        alignas(64) T square[lanes] = {};
+        bool far = false;
+        for (std::int64_t c = 0; c < d && !far;) {
+          for (auto const stop = std::min(d, c + 4); c < stop; ++c) {
+            T const value = xj[c];
 #pragma omp simd
-          for (std::int64_t b = 0; b < lanes; ++b) square[b] += (value - centre[c * lanes + b]) * (value - centre[c * lanes + b]);
-        }
-        int near = 0;
+            for (std::int64_t b = 0; b < lanes; ++b) square[b] += (value - centre[c * lanes + b]) * (value - centre[c * lanes + b]);
+          }
+          int near = 0;
 #pragma omp simd reduction(| : near)
-        for (std::int64_t b = 0; b < lanes; ++b) near |= square[b] < T(1);
-        far = near == 0;
-      }
-      if (far) continue;
-      T const* charge = o.charge.data() + tile * lanes;
-      alignas(64) T overlap[lanes], pull[lanes];  // max(0, 1 − distance); charge / distance
-      for (std::int64_t b = 0; b < lanes; ++b) overlap[b] = std::sqrt(std::min(square[b], T(1)));
-#pragma omp simd
-      for (std::int64_t b = 0; b < lanes; ++b) {
-        T const distance = overlap[b];
-        bool const pulls = distance > T(0) && distance < T(1);
-        pull[b] = (pulls ? charge[b] : T(0)) / (pulls ? distance : T(1));
-        overlap[b] = T(1) - distance;
-      }
-      if (own >= tile * lanes && own < (tile + 1) * lanes) overlap[own - tile * lanes] = pull[own - tile * lanes] = T(0);
-      T here = 0;
-#pragma omp simd reduction(+ : here)
-      for (std::int64_t b = 0; b < lanes; ++b) here += charge[b] * overlap[b];
-      sum += double(here);
-      if (!with_gradient) continue;
-      T* to_charge = near_charge.data() + tile * lanes;
-      T* to_centre = near_centre.data() + std::size_t(tile) * width;
-#pragma omp simd
-      for (std::int64_t b = 0; b < lanes; ++b) to_charge[b] += qj * overlap[b];
-      for (std::int64_t c = 0; c < d; ++c) {
-        T const value = xj[c];
-        T* to_hit = grad_hit.data() + c * lanes;
+          for (std::int64_t b = 0; b < lanes; ++b) near |= square[b] < T(1);
+          far = near == 0;
+        }
+        if (far) continue;
+        T const* charge = o.charge.data() + tile * lanes;
+        alignas(64) T overlap[lanes], pull[lanes];  // max(0, 1 − distance); charge / distance
+        for (std::int64_t b = 0; b < lanes; ++b) overlap[b] = std::sqrt(std::min(square[b], T(1)));
 #pragma omp simd
         for (std::int64_t b = 0; b < lanes; ++b) {
-          T const g = qj * pull[b] * (value - centre[c * lanes + b]);
-          to_centre[c * lanes + b] += g;
-          to_hit[b] -= g;
+          T const distance = overlap[b];
+          bool const pulls = distance > T(0) && distance < T(1);
+          pull[b] = (pulls ? charge[b] : T(0)) / (pulls ? distance : T(1));
+          overlap[b] = T(1) - distance;
+        }
+        if (own >= tile * lanes && own < (tile + 1) * lanes) overlap[own - tile * lanes] = pull[own - tile * lanes] = T(0);
+        T here = 0;
+#pragma omp simd reduction(+ : here)
+        for (std::int64_t b = 0; b < lanes; ++b) here += charge[b] * overlap[b];
+        sum += double(here);
+        if (!with_gradient) continue;
+        T* to_charge = near_charge.data() + tile * lanes;
+        T* to_centre = near_centre.data() + std::size_t(tile) * width;
+#pragma omp simd
+        for (std::int64_t b = 0; b < lanes; ++b) to_charge[b] += qj * overlap[b];
+        for (std::int64_t c = 0; c < d; ++c) {
+          T const value = xj[c];
+          T* to_hit = grad_hit.data() + c * lanes;
+#pragma omp simd
+          for (std::int64_t b = 0; b < lanes; ++b) {
+            T const g = qj * pull[b] * (value - centre[c * lanes + b]);
+            to_centre[c * lanes + b] += g;
+            to_hit[b] -= g;
+          }
         }
       }
-    }
     out.sum += double(qj) * sum;
     if (with_gradient) {
       grad_q[j] += T(sum);
@@ -187,7 +208,7 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
     if (with_gradient) out.grad_x.fill_(out.sum), out.grad_q.fill_(out.sum);
     return out;
   }
-  ObjectTiles<T> const tiles(x.const_data_ptr<T>(), q.const_data_ptr<T>(), alpha.const_data_ptr<std::int64_t>(), alpha.size(0), x.size(1));
+  ObjectTiles<T> const tiles(x, q, alpha);
   std::array<RepulsionChunk, chunks> parts;
   auto const m = hits.size(0);
   T* grad_x = with_gradient ? out.grad_x.template data_ptr<T>() : nullptr;

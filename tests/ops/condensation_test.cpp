@@ -114,6 +114,23 @@ TEST_CASE("condensation objects: by definition") {
   }
 }
 
+TEST_CASE("condensation objects: the two ways agree, whatever the ids and charges") {
+  seed();
+  for (int n : {0, 1, 40, 3000})
+    for (auto type : {at::kFloat, at::kDouble})
+      for (std::int64_t step : {std::int64_t(1), std::int64_t(-1) << 32, std::int64_t(1) << 59}) {  // ids that collide in few bits
+        auto const id = at::randint(-9, 9, {n}, at::kLong) * step;
+        auto charge = at::randint(-2, 2, {n}, at::kLong).to(type);
+        charge = at::where(at::rand({n}) < 0.01, at::full_like(charge, NAN), charge);
+        for (auto const& interest : {at::rand({n}) < 0.5, at::rand({n}) < 0.02, at::zeros({n}, at::kBool)}) {
+          auto const got = condensation_objects(charge, id, interest),
+                     expected = dew::detail::condensation_objects_sorted(charge, id, interest);
+          CHECK(at::equal(got.object, expected.object));
+          CHECK(at::equal(got.alpha, expected.alpha));
+        }
+      }
+}
+
 TEST_CASE("condensation objects: all of a particle's hits are its object's once one is of interest - ids may be large") {
   auto const id = at::tensor({7L, 4503668346847232L, 7L, 0L, -1L}, at::kLong);
   auto const got = condensation_objects(at::ones({5}), id, at::tensor({0, 1, 1, 0, 0}, at::kLong) > 0);

@@ -144,7 +144,7 @@ Row oc_loss_row(SetFiles const& files, bool untrained, bool plain) {
     auto const objects = condensation_objects(q, record[key::particle_id], interest);
     auto const hits = at::arange(x.size(0), at::TensorOptions().dtype(at::kLong));
     auto const k = double(objects.count());
-    return attraction_sum(x, q, objects) / (interest.sum().item<double>() - k + 1e-9) +
+    return attraction_sum_reference(x, q, objects) / (interest.sum().item<double>() - k + 1e-9) +
            repulsion_sum_reference(x, q, objects, hits) / ((k - 1) * double(x.size(0)) + 1e-9);
   };
   auto out = std::make_shared<Tensor>();

@@ -2,6 +2,7 @@
 // Kernels and their references: every header of the module.
 #pragma once
 #include "dew/ops/condensation.hpp"
+#include "dew/ops/condensation_attraction.hpp"
 #include "dew/ops/condensation_repulsion.hpp"
 #include "dew/ops/dbscan.hpp"
 #include "dew/ops/dbscan_scan.hpp"

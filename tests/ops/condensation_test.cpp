@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dew/ops/condensation.hpp"
 
+#include "dew/ops/condensation_attraction.hpp"
 #include "dew/ops/condensation_repulsion.hpp"
 #include "model/small_graph.hpp"
 
@@ -147,6 +148,44 @@ TEST_CASE("condensation sums: by definition") {
           doctest::Approx(repulsion_by_loops(e.x, e.q, e.objects, e.hits)));
     CHECK(repulsion_sum(e.x, e.q, e.objects, e.hits).item<double>() == doctest::Approx(repulsion_by_loops(e.x, e.q, e.objects, e.hits)));
   }
+}
+
+TEST_CASE("attraction: value, gradients and second derivatives of the reference") {
+  seed();
+  for (auto type : {at::kFloat, at::kDouble})
+    for (std::int64_t n : {0, 1, 50, 2000})
+      for (std::int64_t d : {0, 1, 8}) {
+        CAPTURE(type);
+        CAPTURE(n);
+        CAPTURE(d);
+        auto const e = event(n, d, 9, 0.5, type);
+        auto const tolerance = type == at::kFloat ? 1e-5 : 1e-12;
+        check_equal(derived(e, [](auto const& x, auto const& q, auto const& o, auto const&) { return attraction_sum(x, q, o); }),
+                    derived(e, [](auto const& x, auto const& q, auto const& o, auto const&) { return attraction_sum_reference(x, q, o); }),
+                    tolerance);
+        // the charge depends on x too, as behind one network
+        auto const second = [&](auto sum) {
+          auto const q = e.q * (1 + e.x.square().sum(1));
+          auto const first = torch::autograd::grad({sum(e.x, q, e.objects) * 2}, {e.x, e.q}, {}, true, true);
+          return torch::autograd::grad({first[0].square().sum() + first[1].pow(3).sum()}, {e.x, e.q});
+        };
+        auto const got = second(attraction_sum), expected = second(attraction_sum_reference);
+        for (std::size_t i = 0; i < 2; ++i) CHECK(at::allclose(got[i], expected[i], tolerance * 10, tolerance));
+      }
+}
+
+TEST_CASE("attraction: sums do not drift over many hits of one object") {
+  seed();
+  auto const x = at::rand({200000, 2}).requires_grad_(), q = at::rand({200000}).requires_grad_();
+  auto const objects = condensation_objects(q, at::ones({200000}, at::kLong), at::ones({200000}, at::kBool));
+  auto const got = attraction_sum(x, q, objects);
+  got.backward();
+  auto const x2 = x.detach().to(at::kDouble).requires_grad_(), q2 = q.detach().to(at::kDouble).requires_grad_();
+  auto const expected = attraction_sum_reference(x2, q2, objects);
+  expected.backward();
+  CHECK(got.item<double>() == doctest::Approx(expected.item<double>()).epsilon(1e-7));
+  CHECK(at::allclose(x.grad().to(at::kDouble), x2.grad(), 1e-6, 1e-8));
+  CHECK(at::allclose(q.grad().to(at::kDouble), q2.grad(), 1e-6, 1e-8));
 }
 
 TEST_CASE("condensation sums: gradients are those of finite differences") {

@@ -13,6 +13,7 @@
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/loss/hits_of_interest.hpp"
+#include "dew/ops/condensation_attraction.hpp"
 #include "dew/ops/condensation_repulsion.hpp"
 #include "dew/ops/repulsive_pairs.hpp"
 

@@ -107,8 +107,9 @@ inline CondensationObjects condensation_objects(Tensor const& charge, Tensor con
   return made(q.contiguous(), particle_id.contiguous(), of_interest.contiguous());
 }
 
-/// Σ_k Σ_{j ∈ k} q_j q_a(k) ‖x_j − x_a(k)‖². x [N, d], q [N] → scalar. Time and memory O(N·d): the sum has one term a hit.
-inline Tensor attraction_sum(Tensor const& x, Tensor const& q, CondensationObjects const& objects) {
+/// Σ_k Σ_{j ∈ k} q_j q_a(k) ‖x_j − x_a(k)‖². x [N, d], q [N] → scalar. The plain reference of
+/// `attraction_sum` (ops/condensation_attraction.hpp). Time and memory O(N·d): the sum has one term a hit.
+inline Tensor attraction_sum_reference(Tensor const& x, Tensor const& q, CondensationObjects const& objects) {
   auto const hits = (objects.object >= 0).nonzero().squeeze(1);
   auto const centres = objects.alpha.index_select(0, objects.object.index_select(0, hits));
   auto const difference = x.index_select(0, hits) - x.index_select(0, centres);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 
 using namespace dew;
@@ -71,4 +72,27 @@ TEST_CASE("a set's root is its lowest member, in any order of joins") {
   CHECK_FALSE(sets.unite(1, 4));
   CHECK(sets.find(4) == 1);
   CHECK(sets.find(0) == 0);
+}
+
+TEST_CASE("joins by several threads at once give the same sets") {
+  std::mt19937 random(1);
+  auto const threads = at::get_num_threads();
+  at::set_num_threads(4);
+  for (std::int32_t n : {2, 50, 20000})
+    for (int trial = 0; trial < 20; ++trial) {
+      std::vector<std::pair<std::int32_t, std::int32_t>> edges;  // long chains in the wrong direction, and some at random
+      for (std::int32_t i = n - 1; i > 0; --i)
+        if (random() % 50 > 0) edges.emplace_back(i, i - 1);
+      for (std::int32_t i = 0; i < n / 100; ++i) edges.emplace_back(random() % std::uint32_t(n), random() % std::uint32_t(n));
+      std::shuffle(edges.begin(), edges.end(), random);
+      UnionFind one(n), many(n);
+      for (auto const& [i, j] : edges) one.unite(i, j);
+      at::parallel_for(0, std::int64_t(edges.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (auto e = begin; e < end; ++e) many.unite_shared(edges[std::size_t(e)].first, edges[std::size_t(e)].second);
+      });
+      std::vector<std::int64_t> expected(static_cast<std::size_t>(n)), got = expected;
+      one.number(expected), many.number(got);
+      CHECK(got == expected);
+    }
+  at::set_num_threads(threads);
 }

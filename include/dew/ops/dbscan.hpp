@@ -40,26 +40,31 @@ inline std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> 
   return labels;
 }
 
+/// Calls `visit(leaf)` for every leaf, on several threads.
+template <class Visit>
+void for_leaves(KdTree const& tree, Visit const& visit) {
+  at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
+    for (auto leaf = begin; leaf < end; ++leaf) visit(tree.leaves()[std::size_t(leaf)]);
+  });
+}
+
 /// The points with at least `min_points` points at distance ≤ eps, itself included.
 inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step) {
   std::vector<char> core(std::size_t(tree.size()), 0);
   double const eps2 = step.eps * step.eps;
-  at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
-    for (auto leaf = begin; leaf < end; ++leaf) {
-      auto const own = tree.leaves()[std::size_t(leaf)];
-      auto const queries = tree.nodes()[std::size_t(own)];
-      std::vector<std::int64_t> count(std::size_t(queries.end - queries.begin), 0);
-      tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool whole) {
-        if (whole)
-          for (auto& n : count) n += node.end - node.begin;
-        else
-          tree.visit_pairs(
-              queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2; },
-              [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - queries.begin)]; });
-      });
-      for (auto i = queries.begin; i < queries.end; ++i)
-        core[std::size_t(tree.original(i))] = count[std::size_t(i - queries.begin)] >= step.min_points;
-    }
+  for_leaves(tree, [&](std::int32_t own) {
+    auto const queries = tree.nodes()[std::size_t(own)];
+    std::vector<std::int64_t> count(std::size_t(queries.end - queries.begin), 0);
+    tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool whole) {
+      if (whole)
+        for (auto& n : count) n += node.end - node.begin;
+      else
+        tree.visit_pairs(
+            queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2; },
+            [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - queries.begin)]; });
+    });
+    for (auto i = queries.begin; i < queries.end; ++i)
+      core[std::size_t(tree.original(i))] = count[std::size_t(i - queries.begin)] >= step.min_points;
   });
   return core;
 }
@@ -70,7 +75,7 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
   auto const core = step.min_points == 1 ? std::vector<char>(n, 1) : core_points(tree, step);
   auto const is_core = [&](std::int32_t place) { return core[std::size_t(tree.original(place))] != 0; };
   UnionFind sets(tree.size());
-  for (auto own : tree.leaves()) {
+  for_leaves(tree, [&](std::int32_t own) {
     auto const queries = tree.nodes()[std::size_t(own)];
     tree.visit_near(own, eps2, true, [&](KdTree::Node const& node, bool whole) {
       if (whole) {  // all are neighbours of all: every core point joins the first one here
@@ -79,23 +84,23 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
         if (first == queries.end) return;
         for (auto const& range : {queries, node})
           for (auto p = range.begin; p < range.end; ++p)
-            if (is_core(p)) sets.unite(tree.original(first), tree.original(p));
+            if (is_core(p)) sets.unite_shared(tree.original(first), tree.original(p));
         return;
       }
       tree.visit_pairs(
           queries, node, is_core, [&](std::int32_t) { return eps2; },
           [&](std::int32_t p, std::int32_t q, double) {
-            if (q > p && is_core(q)) sets.unite(tree.original(p), tree.original(q));
+            if (q > p && is_core(q)) sets.unite_shared(tree.original(p), tree.original(q));
           });
     });
-  }
+  });
   auto labels = core_labels(sets, core);
   if (step.min_points <= 2) return labels;  // a point with a core neighbour is then core itself
-  for (auto own : tree.leaves()) {
+  for_leaves(tree, [&](std::int32_t own) {
     auto const queries = tree.nodes()[std::size_t(own)];
     bool all_core = true;
     for (auto p = queries.begin; p < queries.end; ++p) all_core = all_core && is_core(p);
-    if (all_core) continue;
+    if (all_core) return;
     tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool) {
       tree.visit_pairs(
           queries, node, [&](std::int32_t p) { return !is_core(p); }, [&](std::int32_t) { return eps2; },
@@ -105,7 +110,7 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
             if (auto const its = labels[std::size_t(tree.original(q))]; label < 0 || its < label) label = its;
           });
     });
-  }
+  });
   return labels;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Union-find: the connected components of a graph whose edges come one after the other.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <numeric>
 #include <span>
@@ -14,7 +15,7 @@ namespace dew {
 
 /// Disjoint sets of 0 … n − 1, joined pair by pair. The root of a set is its lowest member, whatever the order of the joins,
 /// so that everything derived from it is reproducible. Path halving without ranks: O(log n) a step at worst, nearly O(1) in practice;
-/// 4 bytes an element. One thread only. Not for sets that split again.
+/// 4 bytes an element. One thread only, but for `unite_shared`. Not for sets that split again.
 class UnionFind {
  public:
   /// n sets of one. Throws `Error` above 2³¹ − 1 elements.
@@ -41,6 +42,19 @@ class UnionFind {
     return true;
   }
 
+  /// The same for several threads at once, as long as they call nothing else. Without locks: only a root is joined to another set, by an
+  /// exchange that fails when it is no root any more, and what a path is shortened to is an ancestor whoever writes it. S. Jaiganesh, M.
+  /// Burtscher, HPDC 2018.
+  void unite_shared(std::int32_t i, std::int32_t j) {
+    while (true) {
+      i = find_shared(i), j = find_shared(j);
+      if (i == j) return;
+      if (i > j) std::swap(i, j);
+      auto root = j;
+      if (shared(j).compare_exchange_strong(root, i, std::memory_order_relaxed)) return;
+    }
+  }
+
   /// Writes a label for every element [n]: sets are numbered 0, 1, … in the order of their lowest members. O(n).
   void number(std::span<std::int64_t> labels) {
     check(std::int64_t(labels.size()) == size(), "union-find: expected room for {} labels, got {}", size(), labels.size());
@@ -52,6 +66,17 @@ class UnionFind {
   }
 
  private:
+  std::atomic_ref<std::int32_t> shared(std::int32_t i) { return std::atomic_ref(parent_[std::size_t(i)]); }
+  std::int32_t find_shared(std::int32_t i) {
+    while (true) {
+      auto const parent = shared(i).load(std::memory_order_relaxed);
+      if (parent == i) return i;
+      auto const above = shared(parent).load(std::memory_order_relaxed);
+      shared(i).store(above, std::memory_order_relaxed);
+      i = above;
+    }
+  }
+
   std::vector<std::int32_t> parent_;
 };
 

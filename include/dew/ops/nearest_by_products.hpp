@@ -51,6 +51,17 @@ DEW_SIMD inline std::pair<float, float> range_of(float const* values, std::int32
   return {least, most};
 }
 
+/// The place of each of n candidates among them all, by (distance, row).
+DEW_SIMD inline void ranks(double const* distance2, double const* row, std::int32_t n, std::int32_t* rank) {
+  for (std::int32_t i = 0; i < n; ++i) {
+    double const own = distance2[i], own_row = row[i];
+    double before = 0;
+#pragma omp simd reduction(+ : before)
+    for (std::int32_t j = 0; j < n; ++j) before += distance2[j] < own || (distance2[j] == own && row[j] < own_row) ? 1 : 0;
+    rank[i] = std::int32_t(before);
+  }
+}
+
 /// Tile by tile of the points' products: what is sure to be farther than k others is dropped as soon as its product is there, exact distances
 /// are computed of the rest, little more than k points. Tiles are nodes of the tree, near ones first, and those that are too far by their
 /// box are passed over; coordinates are taken about the middle of the queries' box, so that rounding is small whatever the points' offset.
@@ -80,6 +91,9 @@ class NearestByProducts {
         count_(queries_of_node),
         norm2_(queries_of_node),
         bound_(queries_of_node),
+        distance2_(capacity_),
+        row_(capacity_),
+        rank_(capacity_),
         nearest_(queries_of_node, NearestList(k, radius2)) {}
 
   /// Calls `done(place, candidates)` for the places of a node of at most 128 points.
@@ -187,13 +201,22 @@ class NearestByProducts {
     auto const at = std::size_t(i);
     auto const* place = place_.data() + at * capacity_;
     auto& nearest = nearest_[at];
+    bool const first = nearest.entries().empty();
+    std::int32_t n = 0;
     for (std::int32_t c = 0; c < count_[at]; c += 4) {
       std::array<std::int32_t, 4> four;
       for (std::int32_t b = 0; b < 4; ++b) four[std::size_t(b)] = place[std::min(c + b, count_[at] - 1)];
       auto const d2 = tree_.distances2(first_ + i, four);
-      for (std::int32_t b = 0; b < std::min(4, count_[at] - c); ++b)
-        if (auto const j = four[std::size_t(b)], own = first_ + i; (j != own || self_) && d2[std::size_t(b)] <= nearest.worst())
-          nearest.offer(d2[std::size_t(b)], tree_.original(j));
+      for (std::int32_t b = 0; b < std::min(4, count_[at] - c); ++b) {
+        auto const j = four[std::size_t(b)];
+        if ((j == first_ + i && !self_) || !(d2[std::size_t(b)] <= nearest.worst())) continue;
+        if (first) distance2_[std::size_t(n)] = d2[std::size_t(b)], row_[std::size_t(n++)] = tree_.original(j);
+        else nearest.offer(d2[std::size_t(b)], tree_.original(j));
+      }
+    }
+    if (first) {
+      ranks(distance2_.data(), row_.data(), n, rank_.data());
+      nearest.assign(distance2_.data(), row_.data(), rank_.data(), std::size_t(n));
     }
     count_[at] = 0;
     lower(i, nearest.worst());
@@ -215,12 +238,14 @@ class NearestByProducts {
   std::int32_t first_ = 0;  // place of the first query
   std::vector<double> centre_;
   std::vector<float> query_, points_, half_norms_;
-  std::vector<float> s_;             // [128, capacity] of candidates,
-  std::vector<std::int32_t> place_;  // [128, capacity] and where they are
-  std::vector<float> limit_;         // [128] largest s of a candidate
-  std::vector<std::int32_t> count_;  // [128]
-  std::vector<double> norm2_;        // [128]
-  std::vector<double> bound_;        // [128] squared distance beyond which there is no neighbour
+  std::vector<float> s_;                 // [128, capacity] of candidates,
+  std::vector<std::int32_t> place_;      // [128, capacity] and where they are
+  std::vector<float> limit_;             // [128] largest s of a candidate
+  std::vector<std::int32_t> count_;      // [128]
+  std::vector<double> norm2_;            // [128]
+  std::vector<double> bound_;            // [128] squared distance beyond which there is no neighbour
+  std::vector<double> distance2_, row_;  // [capacity] of one query's candidates
+  std::vector<std::int32_t> rank_;       // [capacity]
   std::vector<NearestList> nearest_;
 };
 

@@ -26,6 +26,12 @@ class NearestList {
     while (place != entries_.begin() && entry < *std::prev(place)) --place;
     entries_.insert(place, entry);
   }
+  /// Takes n candidates into an empty list, whose places among each other are known.
+  void assign(double const* d2, double const* row, std::int32_t const* rank, std::size_t n) {
+    entries_.resize(std::min(n, k_));
+    for (std::size_t i = 0; i < n; ++i)
+      if (std::size_t(rank[i]) < entries_.size()) entries_[std::size_t(rank[i])] = {d2[i], std::int32_t(row[i])};
+  }
   std::vector<std::pair<double, std::int32_t>> const& entries() const { return entries_; }
 
  private:

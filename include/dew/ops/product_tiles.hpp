@@ -187,9 +187,10 @@ __attribute__((target("avx2,fma"))) inline void add_candidates_avx2(ProductTile 
 /// Adds the points of a tile whose s does not exceed the limit, with the widest vectors of the machine.
 inline void add_candidates(ProductTile const& t) {
 #if defined(__x86_64__) && defined(__GNUC__)
-  static int const width = __builtin_cpu_supports("avx512f")                                 ? 512
-                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 256
-                                                                                             : 0;
+  static int const width = !__builtin_cpu_supports("fma")      ? 0
+                           : __builtin_cpu_supports("avx512f") ? 512
+                           : __builtin_cpu_supports("avx2")    ? 256
+                                                               : 0;
   if (width == 512) return add_candidates_avx512(t);
   if (width == 256) return add_candidates_avx2(t);
 #endif

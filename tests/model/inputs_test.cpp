@@ -55,9 +55,9 @@ auto hit_pair(double phi_a, double phi_b, double z_a, double z_b, bool periodic 
   rows.insert(rows.end(), second.begin(), second.end());
   double const d_phi = phi_b - phi_a, d_eta = std::asinh(z_b / 3) - std::asinh(z_a / 2);
   auto const x = at::tensor(rows, at::kDouble).reshape({2, 6});
-  return Record{key::hit_features = PeriodicFeatures{{.enabled = periodic}}(Record<HitFeatures>{key::hit_features = x})[key::hit_features],
-                key::edge_features =
-                    at::tensor({1.0, d_phi / std::numbers::pi, z_b - z_a, std::hypot(d_phi, d_eta)}, at::kDouble).reshape({1, 4})};
+  return Record{
+      key::hit_features = PeriodicFeatures{{.enabled = periodic}}(Record<HitFeatures>{key::hit_features = x})[key::hit_features],
+      key::edge_features = at::tensor({1.0, d_phi / std::numbers::pi, z_b - z_a, std::hypot(d_phi, d_eta)}, at::kDouble).reshape({1, 4})};
 }
 }  // namespace
 
@@ -73,7 +73,8 @@ TEST_CASE("symmetries: features are those of the turned and mirrored hits") {
     auto const expected = hit_pair(phi, phi + turn * 0.1, -z, 1.5 * z);
     CHECK(at::allclose(x, expected[key::hit_features]));
     CHECK(at::allclose(e, expected[key::edge_features]));
-    auto const standard = Symmetries{}(hit_pair(0.3, 0.4, -1, 1.5, false), {.training = true, .epoch = epoch, .seed = 5})[key::hit_features];
+    auto const standard =
+        Symmetries{}(hit_pair(0.3, 0.4, -1, 1.5, false), {.training = true, .epoch = epoch, .seed = 5})[key::hit_features];
     CHECK(at::allclose(PeriodicFeatures{}(Record<HitFeatures>{key::hit_features = standard})[key::hit_features], x));
     CHECK(standard.select(1, feature_phi).abs().max().item<double>() <= 1);
     mirrored_z += z < 0, mirrored_phi += turn < 0;
@@ -96,7 +97,8 @@ TEST_CASE("symmetries: nothing outside training, and only what the options say")
     CHECK_FALSE(at::allclose(turned[key::hit_features].select(1, 1), event[key::hit_features].select(1, 1)));
   }
   auto const other = event.with(key::hit_features = at::zeros({2, 14}, at::kDouble));
-  CHECK_THROWS_WITH_AS(Symmetries{}(other, {.training = true}), doctest::Contains("symmetries: expected the 6 standard hit features"), Error);
+  CHECK_THROWS_WITH_AS(Symmetries{}(other, {.training = true}), doctest::Contains("symmetries: expected the 6 standard hit features"),
+                       Error);
 }
 
 namespace {

@@ -116,7 +116,8 @@ TEST_CASE("tile product: NaN goes through a ReLU, and through a mask that is not
   auto const nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> a{nan, 1}, b(16, 1.f), mask(32, 1.f), c(32);
   mask[1] = 0, mask[17] = nan, mask[18] = -1;
-  tile::Product<float> p{.rows = 2, .inner = 1, .columns = 16, .a = a.data(), .a_row = 1, .b = b.data(), .b_stride = 16, .c = c.data(), .c_stride = 16};
+  tile::Product<float> p{
+      .rows = 2, .inner = 1, .columns = 16, .a = a.data(), .a_row = 1, .b = b.data(), .b_stride = 16, .c = c.data(), .c_stride = 16};
   p.relu = true, p.mask = mask.data(), p.mask_stride = 16;
   for (auto const& [name, product] : ways<float>()) {
     INFO(name);

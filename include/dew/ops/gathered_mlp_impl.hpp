@@ -71,8 +71,8 @@ DEW_SIMD inline void copy(T* to, std::int64_t to_stride, std::int64_t rows, std:
 
 /// `layer_norm` for any width.
 template <class T>
-DEW_SIMD inline void layer_norm_of_any_width(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows, std::int64_t width,
-                                T const* weight, T const* bias, T eps) {
+DEW_SIMD inline void layer_norm_of_any_width(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows,
+                                             std::int64_t width, T const* weight, T const* bias, T eps) {
   for (std::int64_t r = 0; r < rows; ++r, x += width, y += stride, normal += stride) {
     T sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
@@ -91,8 +91,9 @@ DEW_SIMD inline void layer_norm_of_any_width(T* y, T* normal, std::int64_t strid
 }
 
 template <class T>
-DEW_SIMD inline void layer_norm_backward_of_any_width(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride, T const* inverse,
-                                         std::int64_t rows, std::int64_t width, T const* weight, T* grad_weight, T* grad_bias) {
+DEW_SIMD inline void layer_norm_backward_of_any_width(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride,
+                                                      T const* inverse, std::int64_t rows, std::int64_t width, T const* weight,
+                                                      T* grad_weight, T* grad_bias) {
   for (std::int64_t r = 0; r < rows; ++r, gradient += gradient_stride, normal += stride) {
     T sum = 0, along = 0;
 #pragma omp simd reduction(+ : sum, along)
@@ -278,9 +279,7 @@ class MlpTiles {
   };
 
   /// What the backward pass starts from.
-  struct Upstream {
-    Tensor values, by_values, by_sums;
-  };
+  struct Upstream { Tensor values, by_values, by_sums; };
 
   static T* data(Tensor& t) { return t.template data_ptr<T>(); }
   static T const* cdata(Tensor const& t) { return t.template const_data_ptr<T>(); }
@@ -404,8 +403,8 @@ class MlpTiles {
     auto const bias = [&](std::size_t l) { return plan_.bias ? cdata(padded_bias_[l]) : nullptr; };
     if (place(0).data != nullptr) first_layer(scratch, begin, n, place(0), relu_after(0), bias(0));
     for (std::size_t l = 1; l < layers && place(l).data != nullptr; ++l)
-      multiply({.rows = n, .inner = width(l - 1), .bias = bias(l), .relu = relu_after(l)}, read(scratch.activations[l - 1]), forward_[l - 1],
-               place(l));
+      multiply({.rows = n, .inner = width(l - 1), .bias = bias(l), .relu = relu_after(l)}, read(scratch.activations[l - 1]),
+               forward_[l - 1], place(l));
   }
 
   void first_layer(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows z, bool relu, T const* bias) const {
@@ -416,12 +415,9 @@ class MlpTiles {
       else tile::gather<true>(z.data, z.stride, n, from.stride, from.data, from.stride, index);
     }
     for (std::size_t k = 0; k < given_.size(); ++k)
-      multiply({.rows = n,
-                .inner = given_[k].size(1),
-                .add = k > 0 || !gathered_.empty(),
-                .bias = bias,
-                .relu = relu && k + 1 == given_.size()},
-               given(scratch, k, begin, n, false), given_forward_[k], z);
+      multiply(
+          {.rows = n, .inner = given_[k].size(1), .add = k > 0 || !gathered_.empty(), .bias = bias, .relu = relu && k + 1 == given_.size()},
+          given(scratch, k, begin, n, false), given_forward_[k], z);
     if (given_.empty() && relu) tile::relu(z.data, z.stride, n, width(0), z.data, z.stride);
   }
 

@@ -34,7 +34,7 @@ struct LayerNorm {
   std::int64_t width = 0;
   T const *weight = nullptr, *bias = nullptr;  ///< [width]
   T eps = 0;
-  T* normal = nullptr;  ///< [rows, stride]: x̂, kept for the way back
+  T* normal = nullptr;      ///< [rows, stride]: x̂, kept for the way back
   std::int64_t stride = 0;  ///< of x̂ and y; x lies side by side
 };
 
@@ -78,7 +78,7 @@ namespace any {
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 inline bool const has_avx512 = __builtin_cpu_supports("avx512f") != 0;
 inline bool const has_avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-#define DEW_TILE_BEST(call)               \
+#define DEW_TILE_BEST(call)            \
   if (has_avx512) return avx512::call; \
   if (has_avx2) return avx2::call;     \
   return any::call
@@ -99,8 +99,8 @@ inline void layer_norm(LayerNorm<T> const& n, std::int64_t rows, T* y, T* invers
 
 /// In place: the gradient by y becomes that by x; those by weight and bias are added up.
 template <class T>
-inline void layer_norm_backward(LayerNorm<T> const& n, std::int64_t rows, T* gradient, std::int64_t stride, T const* inverse, T* grad_weight,
-                                T* grad_bias) {
+inline void layer_norm_backward(LayerNorm<T> const& n, std::int64_t rows, T* gradient, std::int64_t stride, T const* inverse,
+                                T* grad_weight, T* grad_bias) {
   DEW_TILE_BEST(layer_norm_backward(n, rows, gradient, stride, inverse, grad_weight, grad_bias));
 }
 

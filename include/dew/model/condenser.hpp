@@ -57,6 +57,7 @@ struct Condenser {
     std::int64_t coordinates = 0;
     double coordinate_share = 0;
     std::int64_t pixel_layers = 0;
+    double initial_scale = 1;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -81,7 +82,8 @@ struct Condenser {
           DEW_OPTION(coordinate_share, "", "share a of them: sqrt(a) * features + sqrt(1 - a) * MLP; 0: none"),
           DEW_OPTION(pixel_layers, "",
                      "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
-                     "residual networks; 0: one encoder"));
+                     "residual networks; 0: one encoder"),
+          DEW_OPTION(initial_scale, "", "learned factor of all coordinates before training"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -162,7 +164,7 @@ struct Condenser {
         "beta_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers}));
     net->latent_head = net->register_module(
         "latent_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers}));
-    net->latent_scale = net->register_parameter("latent_scale", at::ones({1}));
+    net->latent_scale = net->register_parameter("latent_scale", at::full({1}, o.initial_scale, at::kFloat));
     return net;
   }
 

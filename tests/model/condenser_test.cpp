@@ -73,6 +73,47 @@ TEST_CASE("condenser: gradients are those of finite differences") {
   }
 }
 
+TEST_CASE("condenser: smoothing averages the coordinates along the edges, each with its gate") {
+  seed();
+  auto const graph = scored_graph(at::kDouble);
+  auto const event = graph.with(key::edge_score = at::ones({60}, at::kDouble) * 0.5);  // logit 0: the gate is the head's alone
+  auto const with_steps = [&](int steps) {
+    Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2, .initial_scale = 0.5, .smoothing = steps}};
+    auto const net = condenser.make(Widths::of(event));
+    net->to(at::kDouble);
+    at::NoGradGuard no_grad;
+    std::int64_t number = 0;
+    for (auto const& p : net->named_parameters()) {  // the same for any number of steps
+      if (p.key().starts_with("gate_head")) p.value().zero_();
+      else if (p.key() != "latent_scale") p.value().copy_(at::linspace(-0.4, 0.5, p.value().numel(), at::kDouble).view_as(p.value()).roll(++number));
+    }
+    return condenser(event, *net, {})[key::latent];
+  };
+  auto const before = with_steps(0), after = with_steps(2);
+  auto expected = before.clone();
+  auto const edges = event[key::edge_index];
+  for (int step = 0; step < 2; ++step) {
+    auto const last = expected.clone();
+    for (std::int64_t i = 0; i < 20; ++i) {
+      auto sum = last[i].clone();
+      double weight = 1;
+      for (std::int64_t e = 0; e < 60; ++e)
+        if (edges[1][e].item<std::int64_t>() == i) sum += 0.5 * last[edges[0][e].item<std::int64_t>()], weight += 0.5;
+      expected[i] = sum / weight;
+    }
+  }
+  CHECK_FALSE(at::allclose(before, after));
+  CHECK(at::allclose(after, expected));
+
+  Condenser const condenser{{.latent = 3, .hidden = 8, .layers = 2, .smoothing = 2}};
+  auto const net = condenser.make(Widths::of(graph));
+  net->to(at::kDouble);
+  check_parameter_gradients(*net, [&] { return loss_of({condenser(graph, *net, {})[key::latent]}); });
+  auto const one = condenser(graph, *net, {}), other = condenser(permuted(graph, permutation(20)), *net, {});
+  CHECK(at::allclose(other[key::latent], one[key::latent].index_select(0, permutation(20))));
+  CHECK(Condenser{}.make(Widths::of(graph))->gate_head == nullptr);  // no weights that nothing reads
+}
+
 TEST_CASE("condenser: cut edges are as if they were not there, and gradients reach the scores of the others") {
   seed();
   auto const graph = scored_graph();

@@ -58,6 +58,7 @@ struct Condenser {
     double coordinate_share = 0;
     std::int64_t pixel_layers = 0;
     double initial_scale = 1;
+    int smoothing = 0;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -83,7 +84,8 @@ struct Condenser {
           DEW_OPTION(pixel_layers, "",
                      "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
                      "residual networks; 0: one encoder"),
-          DEW_OPTION(initial_scale, "", "learned factor of all coordinates before training"));
+          DEW_OPTION(initial_scale, "", "learned factor of all coordinates before training"),
+          DEW_OPTION(smoothing, "", "times that coordinates are averaged along the edges, each with a learned weight; 0: never"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -101,6 +103,7 @@ struct Condenser {
     std::shared_ptr<ResidualNetwork> node_residual;
     std::shared_ptr<TwoDetectorNetwork> node_two_detectors;
     std::shared_ptr<Mlp> edge_encoder, beta_head, latent_head;
+    std::shared_ptr<Mlp> gate_head;  ///< where `smoothing` is on
     std::shared_ptr<Stack> stack;
     Tensor latent_scale;  ///< [1]
     bool reads_score = false, reads_node_embedding = false, reads_edge_embedding = false;
@@ -164,6 +167,9 @@ struct Condenser {
         "beta_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers}));
     net->latent_head = net->register_module(
         "latent_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers}));
+    if (o.smoothing > 0)
+      net->gate_head =
+          net->register_module("gate_head", std::make_shared<Mlp>(MlpShape{.in = o.edges(), .out = 1, .hidden = o.hidden, .layers = 2}));
     net->latent_scale = net->register_parameter("latent_scale", at::full({1}, o.initial_scale, at::kFloat));
     return net;
   }
@@ -181,15 +187,18 @@ struct Condenser {
       edge_index = edge_index.index_select(1, kept);
       for (auto& input : edge_inputs) input = input.index_select(0, kept);
     }
-    if (net.reads_score && options.score_logit) {
+    Tensor logit;  // [E, 1] of the score
+    if (net.reads_score) {
       auto const w = edge_inputs.back().clamp(1e-6, 1 - 1e-6);
-      edge_inputs.push_back(at::log(w / (1 - w)) / 3);
+      logit = at::log(w / (1 - w));
+      if (options.score_logit) edge_inputs.push_back(logit / 3);
     }
     auto const x = at::cat(node_inputs, 1), e = at::cat(edge_inputs, 1);
     auto const nodes = net.node_mlp        ? net.node_mlp->forward(x)
                        : net.node_residual ? at::relu(net.node_residual->forward(x))
                                            : at::relu(net.node_two_detectors->forward(x, demand(event.find(key::layer), key::layer.name)));
-    auto const out = net.stack->forward(nodes, edge_index, net.edge_encoder->forward(e)).nodes;
+    auto const stack = net.stack->forward(nodes, edge_index, net.edge_encoder->forward(e));
+    auto const& out = stack.nodes;
 
     auto const beta = 1e-6 + (1 - 2e-6) * at::sigmoid(net.beta_head->forward(out).squeeze(1));
     auto latent = net.latent_head->forward(out);
@@ -200,12 +209,23 @@ struct Condenser {
                         latent.narrow(1, n, options.latent - n)},
                        1);
     }
+    if (net.gate_head) {
+      auto const gate = net.gate_head->forward(stack.edges.back());
+      latent = smoothed(latent, edge_index, at::sigmoid(logit.defined() ? gate + logit : gate));
+    }
     return RecordOf<Writes>{key::latent = net.latent_scale * latent, key::beta = beta};
   }
 
   bool operator==(Condenser const&) const = default;
 
  private:
+  /// `smoothing` times h ← (h + Σ g h_s) / (1 + Σ g) over the edges into each hit. h [N, d], g [E, 1].
+  Tensor smoothed(Tensor h, Tensor const& edge_index, Tensor const& gate) const {
+    auto const source = edge_index.select(0, 0), target = edge_index.select(0, 1);
+    auto const weight = 1 + sum_at(gate, target, h.size(0));
+    for (int i = 0; i < options.smoothing; ++i) h = (h + sum_at(gate * h.index_select(0, source), target, h.size(0))) / weight;
+    return h;
+  }
   static Tensor const& demand(Tensor const* tensor, std::string_view key) {
     check(tensor != nullptr, "{} was made with the key '{}' as an input, but this event does not hold it", name, key);
     return *tensor;

@@ -10,18 +10,19 @@ int main(int argc, char** argv) {
                            ScaledEdges{},
                            EdgeClassifier{{.hidden = 32, .layers = 3}},  // which edges are right?
                            ScoreCut{{.threshold = 0.3}},
-                           OrphanMask{{.enabled = false}},                                        // an option: no hits without edges
-                           Symmetries{},                                                          // turned and mirrored in training
-                           Condenser{{.latent = 12, .hidden = 64, .layers = 5, .score_min = 0}},  // hits of one particle together
-                           Dbscan{{.eps = 0.3, .min_points = 1}}};                                // tracks
+                           OrphanMask{},  // no hits without edges
+                           Symmetries{},  // turned and mirrored in training
+                           Condenser{{.latent = 12, .hidden = 48, .layers = 5, .score_min = 0, .initial_scale = 0.1, .smoothing = 5}},
+                           Dbscan{{.eps = 0.3, .min_points = 1}}};  // tracks
 
   return App{"find_tracks", pipeline}
       .about("find_tracks: from hits to tracks with a graph network and object condensation")
       .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
-      .train(
-          fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.4}),
-          fit<Condenser>(5 * Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}), {.epochs = 20, .share = 0.6}),
-          scan<Dbscan>(maximise("tracking.pt0.9.double_majority"), {.eps_min = 0.1, .eps_max = 0.6, .eps_steps = 26, .min_points = {1, 2}}))
+      .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.35, .learning_rate = 5e-3, .validate_every = 5}),
+             fit<Condenser>(5 * Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}),
+                            {.epochs = 20, .share = 0.65, .learning_rate = 4e-3, .validate_every = 5}),
+             scan<Dbscan>({.metric = "tracking.pt0.9.double_majority", .share = 0.02},
+                          {.eps_min = 0.1, .eps_max = 0.6, .eps_steps = 26, .min_points = {1, 2}}))
       .evaluate(GraphMetrics{}, EdgeMetrics{}, ComponentTracking{}, TrackingMetrics{})
       .run(argc, argv);
 }

@@ -156,6 +156,9 @@ def options_of(tensors, arguments):
         "score_cut.threshold": 0.0,
         "orphan_mask.enabled": bool(arguments.get("mask_orphan_nodes", False)),
         "orphan_mask.score_min": float(arguments.get("ec_threshold", 0.5)),
+        "symmetries.rotate": False,
+        "symmetries.mirror_z": False,
+        "symmetries.mirror_phi": False,
     }
     two = "condenser.node_encoder.pixel.encoder.weight" in tensors
     encoder = "condenser.node_encoder." + ("pixel." if two else "")
@@ -180,6 +183,8 @@ def options_of(tensors, arguments):
         "condenser.coordinates": int(arguments.get("n_embedding_coords", 0)),
         "condenser.coordinate_share": float(arguments.get("alpha_latent", 0.0)),
         "condenser.pixel_layers": 18 if two else 0,
+        "condenser.initial_scale": 1.0,
+        "condenser.smoothing": 0,
     }
     options |= stack | stack_options("condenser", hc_in, tensors)
     features = shape("edge_classifier.node_encoder.layers.0.weight")[1]
@@ -194,12 +199,12 @@ def text(value):
 
 def metadata(options, node, edge, features):
     """What dew wants to know beside the weights; see the documentation of Trained::save."""
-    stages = ["periodic_features", "geometric_graph", "scaled_edges", "edge_classifier", "score_cut", "orphan_mask", "condenser", "dbscan"]
+    stages = ["periodic_features", "geometric_graph", "scaled_edges", "edge_classifier", "score_cut", "orphan_mask", "symmetries", "condenser", "dbscan"]
     hits = {"hit_id": 1, "position": 3, "layer": 1, "hit_features": features}
     graph = hits | {"edge_index": 2, "edge_features": 4}
     embeds = options["edge_classifier.embeddings"]
     scored = graph | {"edge_score": 1, "node_embedding": node if embeds else 0, "edge_embedding": edge if embeds else 0}
-    widths = dict(zip(stages, [hits, hits, graph, graph, scored, scored, scored, scored | {"latent": options["condenser.latent"], "beta": 1}]))
+    widths = dict(zip(stages, [hits, hits, graph, graph, scored, scored, scored, scored, scored | {"latent": options["condenser.latent"], "beta": 1}]))
     options = {path: text(value) for path, value in options.items()} | {"scaled_edges.scale": "1,1,1,1"}
     return {
         "dew.schema": "1",

@@ -12,9 +12,11 @@ In a notebook:
     out = run(event)                            # hit_features, edge_index, edge_features -> edge_score, latent, beta
     out["latent"].numpy()
 
-The event is one that find_tracks wrote, with all its edges:
+The event is one that find_tracks wrote, with all its edges and hits:
 
-    find_tracks export --run RUN --events DIR --select 1000 --out exported --score_cut.threshold 0
+    find_tracks export --run RUN --events DIR --select 1000 --out exported --score_cut.threshold 0 --orphan_mask.enabled false
+
+Coordinates of hits that no edge of a high enough score touches are given too; find_tracks leaves such hits out where orphan_mask is on.
 
 On the command line to_python.py RUN prints options and tensors, and to_python.py RUN --check EVENT.safetensors compares what the torch modules give
 with what find_tracks wrote.
@@ -162,6 +164,9 @@ class Condenser(Part):
             raise NotImplementedError("condenser.coordinate_share")
         self.beta, self.latent = mlp(run.tensors, "condenser.beta_head"), mlp(run.tensors, "condenser.latent_head")
         self.scale = nn.Parameter(run.tensors["condenser.latent_scale"].clone())
+        self.smoothing = int(self.get("smoothing"))
+        if self.smoothing:
+            self.gate = mlp(run.tensors, "condenser.gate_head")
         embeds = run.options.get("edge_classifier.embeddings") == "true"  # without them there is nothing to read
         self.node_embedding, self.edge_embedding = (embeds and self.get(f"{of}_embedding") != "never" for of in ("node", "edge"))
 
@@ -172,12 +177,20 @@ class Condenser(Part):
             e = torch.cat([e, edge_embedding], 1)
         kept = w > float(self.get("score_min")) if float(self.get("score_min")) > 0 else torch.ones_like(w, dtype=torch.bool)
         edge_index, e, w = edge_index[:, kept], e[kept], w[kept]
+        logit = torch.logit(w.clamp(1e-6, 1 - 1e-6)).unsqueeze(1)
         if self.get("score") != "never":
             e = torch.cat([e, w.unsqueeze(1)], 1)
             if self.get("score_logit") == "true":
-                e = torch.cat([e, torch.logit(w.clamp(1e-6, 1 - 1e-6)).unsqueeze(1) / 3], 1)
-        x, _ = self.stack(self.nodes(x), edge_index, self.edges(e))
-        return self.scale * self.latent(x), 1e-6 + (1 - 2e-6) * torch.sigmoid(self.beta(x)).squeeze(1)
+                e = torch.cat([e, logit / 3], 1)
+        x, edges = self.stack(self.nodes(x), edge_index, self.edges(e))
+        latent = self.latent(x)
+        if self.smoothing:
+            gate = torch.sigmoid(self.gate(edges[-1]) + (logit if self.get("score") != "never" else 0))
+            source, target = edge_index
+            weight = torch.ones(len(x), 1).index_add(0, target, gate)
+            for _ in range(self.smoothing):
+                latent = latent.index_add(0, target, gate * latent[source]) / weight
+        return self.scale * latent, 1e-6 + (1 - 2e-6) * torch.sigmoid(self.beta(x)).squeeze(1)
 
 
 class Run:
@@ -199,12 +212,12 @@ class Run:
     def condenser(self):
         return Condenser(self)
 
-    def __call__(self, event):
-        """edge_score, latent and beta of an event that find_tracks export wrote."""
+    def __call__(self, event, threshold=None):
+        """edge_score, latent and beta of an event that find_tracks export wrote. `threshold`: another cut on scores than the run's."""
         x, edge_index, e = event["hit_features"], event["edge_index"], event["edge_features"]
         with torch.no_grad():
             w, node, edge = self.edge_classifier(x, edge_index, e)
-            kept = w > float(self.options.get("score_cut.threshold", 0))
+            kept = w > float(self.options.get("score_cut.threshold", 0) if threshold is None else threshold)
             latent, beta = self.condenser(x, edge_index[:, kept], e[kept], w[kept], node, edge[kept])
         return {"edge_score": w, "latent": latent, "beta": beta}
 
@@ -213,7 +226,7 @@ def check(run, path):
     """The largest difference of what Python and find_tracks give for an exported event."""
     event, _ = read_safetensors(path)
     worst = 0.0
-    for name, tensor in run(event).items():
+    for name, tensor in run(event, threshold=0).items():  # as the event was exported
         if tensor.shape != event[name].shape:
             raise ValueError(f"{name}: {tuple(tensor.shape)} here, {tuple(event[name].shape)} there")
         scale = event[name].abs().max().item() if tensor.numel() else 0.0

@@ -85,7 +85,8 @@ TEST_CASE("condenser: smoothing averages the coordinates along the edges, each w
     std::int64_t number = 0;
     for (auto const& p : net->named_parameters()) {  // the same for any number of steps
       if (p.key().starts_with("gate_head")) p.value().zero_();
-      else if (p.key() != "latent_scale") p.value().copy_(at::linspace(-0.4, 0.5, p.value().numel(), at::kDouble).view_as(p.value()).roll(++number));
+      else if (p.key() != "latent_scale")
+        p.value().copy_(at::linspace(-0.4, 0.5, p.value().numel(), at::kDouble).view_as(p.value()).roll(++number));
     }
     return condenser(event, *net, {})[key::latent];
   };

@@ -27,7 +27,7 @@ namespace detail {
 class IdNumbers {
  public:
   /// For at most n different ids.
-  explicit IdNumbers(std::size_t n) : bits_(std::bit_width(2 * n + 2)), slots_(std::size_t(1) << bits_, Slot{0, -1}) {}
+  explicit IdNumbers(std::size_t n) : bits_(int(std::bit_width(2 * n + 2))), slots_(std::size_t(1) << bits_, Slot{0, -1}) {}
   void insert(std::int64_t id) {
     auto& slot = slots_[at(id)];
     if (slot.number < 0) slot = {id, 0}, ids_.push_back(id);

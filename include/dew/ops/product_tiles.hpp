@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -80,7 +81,7 @@ inline void add_candidates_plain(ProductTile const& t) {
   for (std::int32_t panel = 0; panel < t.panels; ++panel)
     for (std::int32_t i = 0; i < ProductTile::queries; ++i) {
       float s[ProductTile::lanes];
-      std::copy_n(t.half_norms + panel * ProductTile::lanes, ProductTile::lanes, s);
+      std::copy_n(t.half_norms + std::ptrdiff_t(panel) * ProductTile::lanes, ProductTile::lanes, s);
       for (std::size_t c = 0; c < t.d; ++c) {
         float const value = t.query[std::size_t(i) * t.d + c];
         float const* y = t.points + (std::size_t(panel) * t.d + c) * ProductTile::lanes;
@@ -106,7 +107,7 @@ __attribute__((target("avx512f,fma"))) inline void add_candidates_avx512(Product
 #pragma GCC unroll 8
   for (int i = 0; i < queries; ++i)
 #pragma GCC unroll 4
-    for (int p = 0; p < panels; ++p) s[i][p] = _mm512_loadu_ps(t.half_norms + (panel + p) * 16);
+    for (int p = 0; p < panels; ++p) s[i][p] = _mm512_loadu_ps(t.half_norms + std::ptrdiff_t(panel + p) * 16);
   for (std::size_t c = 0; c < t.d; ++c) {
     __m512 point[panels];
 #pragma GCC unroll 4
@@ -154,8 +155,8 @@ __attribute__((target("avx2,fma"))) inline void add_candidates_avx2(ProductTile 
       __m256 s[4][2];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
-        s[i][0] = _mm256_loadu_ps(t.half_norms + panel * 16);
-        s[i][1] = _mm256_loadu_ps(t.half_norms + panel * 16 + 8);
+        s[i][0] = _mm256_loadu_ps(t.half_norms + std::ptrdiff_t(panel) * 16);
+        s[i][1] = _mm256_loadu_ps(t.half_norms + std::ptrdiff_t(panel) * 16 + 8);
       }
       for (std::size_t c = 0; c < t.d; ++c, y += 16) {
         auto const low = _mm256_loadu_ps(y), high = _mm256_loadu_ps(y + 8);

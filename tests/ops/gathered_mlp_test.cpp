@@ -166,6 +166,20 @@ TEST_CASE("gathered MLP: a gradient can be differentiated again") {
   for (std::size_t i = 0; i < got.size(); ++i) CHECK(at::allclose(got[i], expected[i]));
 }
 
+TEST_CASE("gathered MLP: a gradient to be differentiated again is a partial one, though one part is made of another") {
+  seed();
+  auto const first = at::randn({12, 3}, at::kDouble).requires_grad_(), weight = at::randn({2, 6}, at::kDouble).requires_grad_();
+  auto const gradients = [&](auto const& mlp) {
+    MlpRows const rows{.given = {first, first.square()}};
+    auto const out = mlp(rows, MlpLayers{.weights = {weight}});
+    auto const gradient = torch::autograd::grad({out.square().sum()}, {first}, {}, std::nullopt, /*create_graph=*/true)[0];
+    return std::pair{gradient, torch::autograd::grad({gradient.square().sum()}, {first})[0]};
+  };
+  auto const got = gradients(gathered_mlp), expected = gradients(gathered_mlp_reference);
+  CHECK(at::allclose(got.first, expected.first));
+  CHECK(at::allclose(got.second, expected.second));
+}
+
 TEST_CASE("gathered MLP: other dtypes go through torch operations, and NaN stays what it is") {
   seed();
   Call const call({.gathered = {5, 5}, .given = {4}, .type = at::kBFloat16});

@@ -193,12 +193,13 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
 
   static std::vector<Tensor> differentiable(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices,
                                             std::vector<Tensor> const& gradient, std::vector<bool> const& wanted) {
-    std::vector<Tensor> made, up, by;
-    auto const outputs = PackedMlp::by_operations(plan, tensors, indices);
+    std::vector<Tensor> made, up, by, inputs;
+    for (auto const& t : tensors) inputs.push_back(t.view_as(t));  // none made of another: the gradients are partial ones
+    auto const outputs = PackedMlp::by_operations(plan, inputs, indices);
     for (std::size_t i = 0; i < outputs.size(); ++i)
       if (gradient[i].defined()) made.push_back(outputs[i]), up.push_back(gradient[i]);
     for (std::size_t i = 0; i < tensors.size(); ++i)
-      if (wanted[i]) by.push_back(tensors[i]);
+      if (wanted[i]) by.push_back(inputs[i]);
     auto const found = torch::autograd::grad(made, by, up, std::nullopt, /*create_graph=*/true, /*allow_unused=*/true);
     std::vector<Tensor> out(tensors.size());
     for (std::size_t i = 0, k = 0; i < out.size(); ++i)

@@ -72,16 +72,15 @@ struct AttractionSum : torch::autograd::Function<AttractionSum> {
                                                  torch::autograd::variable_list const& gradient) {
     auto const saved = context->get_saved_variables();
     if (!at::GradMode::is_enabled()) return {saved[0] * gradient[0], saved[1] * gradient[0], {}, {}, {}};
-    auto const &x = saved[2], &q = saved[3], &object = saved[4], &alpha = saved[5];
-    auto const hits = (object >= 0).nonzero().squeeze(1), centres = alpha.index_select(0, object.index_select(0, hits));
-    auto const difference = x.index_select(0, hits) - x.index_select(0, centres), square = difference.square().sum(1);
-    auto const q_hit = q.index_select(0, hits), q_centre = q.index_select(0, centres);
-    auto const g = 2 * (q_hit * q_centre).unsqueeze(1) * difference;
-    return {gradient[0] * at::zeros_like(x).index_add(0, hits, g).index_add(0, centres, -g),
-            gradient[0] * at::zeros_like(q).index_add(0, hits, q_centre * square).index_add(0, centres, q_hit * square),
-            {},
-            {},
-            {}};
+    auto const x = saved[2].view_as(saved[2]), q = saved[3].view_as(saved[3]);  // q may be made of x: the gradients are partial ones
+    auto const sum = attraction_sum_reference(x, q, {saved[4], saved[5]});
+    std::vector<Tensor> by;
+    for (auto const& t : {x, q})
+      if (t.requires_grad()) by.push_back(t);
+    auto found = torch::autograd::grad({sum}, by, {gradient[0]}, std::nullopt, /*create_graph=*/true);
+    if (!x.requires_grad()) found.insert(found.begin(), Tensor());
+    found.resize(5);  // q's, where it wants one, and none of the rest
+    return found;
   }
 };
 }  // namespace detail

@@ -15,9 +15,9 @@ using Kernel = std::function<void(ProductTile const&)>;
 
 std::vector<Kernel> kernels() {
   std::vector<Kernel> out{add_candidates_plain, add_candidates};
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512f")) out.emplace_back([](ProductTile const& t) { add_candidates_avx512(t); });
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out.emplace_back(add_candidates_avx2);
+#ifdef DEW_X86_KINDS
+  if (has_avx512()) out.emplace_back([](ProductTile const& t) { add_candidates_avx512(t); });
+  if (has_avx2()) out.emplace_back(add_candidates_avx2);
 #endif
   return out;
 }

@@ -25,9 +25,9 @@ using Way = void (*)(tile::Product<T> const&);
 template <class T>
 std::vector<std::pair<std::string, Way<T>>> ways() {
   std::vector<std::pair<std::string, Way<T>>> out{{"best", &tile::product<T>}, {"any", &tile::any::product<T>}};
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  if (tile::has_avx512) out.emplace_back("avx512", &tile::avx512::product<T>);
-  if (tile::has_avx2) out.emplace_back("avx2", &tile::avx2::product<T>);
+#ifdef DEW_X86_KINDS
+  if (dew::detail::has_avx512()) out.emplace_back("avx512", &tile::avx512::product<T>);
+  if (dew::detail::has_avx2()) out.emplace_back("avx2", &tile::avx2::product<T>);
 #endif
   return out;
 }
@@ -41,9 +41,9 @@ template <class T>
 std::vector<std::pair<std::string, LayerNorms<T>>> layer_norms() {
   std::vector<std::pair<std::string, LayerNorms<T>>> out{{"best", {&tile::layer_norm<T>, &tile::layer_norm_backward<T>}},
                                                          {"any", {&tile::any::layer_norm<T>, &tile::any::layer_norm_backward<T>}}};
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  if (tile::has_avx512) out.push_back({"avx512", {&tile::avx512::layer_norm<T>, &tile::avx512::layer_norm_backward<T>}});
-  if (tile::has_avx2) out.push_back({"avx2", {&tile::avx2::layer_norm<T>, &tile::avx2::layer_norm_backward<T>}});
+#ifdef DEW_X86_KINDS
+  if (dew::detail::has_avx512()) out.push_back({"avx512", {&tile::avx512::layer_norm<T>, &tile::avx512::layer_norm_backward<T>}});
+  if (dew::detail::has_avx2()) out.push_back({"avx2", {&tile::avx2::layer_norm<T>, &tile::avx2::layer_norm_backward<T>}});
 #endif
   return out;
 }

@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <limits>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#include "dew/core/simd.hpp"
+#ifdef DEW_X86_KINDS
 #include <immintrin.h>
 #endif
 
@@ -96,7 +97,7 @@ inline void add_candidates_plain(ProductTile const& t) {
     }
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef DEW_X86_KINDS
 // Vectors in functions of their own for each kind of machine: target_clones would take them apart first.
 
 template <int panels>
@@ -187,13 +188,9 @@ __attribute__((target("avx2,fma"))) inline void add_candidates_avx2(ProductTile 
 
 /// Adds the points of a tile whose s does not exceed the limit, with the widest vectors of the machine.
 inline void add_candidates(ProductTile const& t) {
-#if defined(__x86_64__) && defined(__GNUC__)
-  static int const width = !__builtin_cpu_supports("fma")      ? 0
-                           : __builtin_cpu_supports("avx512f") ? 512
-                           : __builtin_cpu_supports("avx2")    ? 256
-                                                               : 0;
-  if (width == 512) return add_candidates_avx512(t);
-  if (width == 256) return add_candidates_avx2(t);
+#ifdef DEW_X86_KINDS
+  if (has_avx512()) return add_candidates_avx512(t);
+  if (has_avx2()) return add_candidates_avx2(t);
 #endif
   add_candidates_plain(t);
 }

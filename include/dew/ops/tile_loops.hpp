@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "dew/core/simd.hpp"
+
 namespace dew::detail::tile {
 
 /// C [rows, columns] (+)= A [rows, inner] · B [inner, columns], then a ReLU or the mask of one.
@@ -45,7 +47,7 @@ constexpr std::int64_t pad(std::int64_t width) {
   return (width + vector - 1) / vector * vector;
 }
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef DEW_X86_KINDS
 namespace avx512 {
 #define DEW_TILE_BYTES 64
 #define DEW_TILE_COLUMNS 4
@@ -75,12 +77,10 @@ namespace any {
 #undef DEW_TILE_TARGET
 }  // namespace any
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-inline bool const has_avx512 = __builtin_cpu_supports("avx512f") != 0;
-inline bool const has_avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-#define DEW_TILE_BEST(call)            \
-  if (has_avx512) return avx512::call; \
-  if (has_avx2) return avx2::call;     \
+#ifdef DEW_X86_KINDS
+#define DEW_TILE_BEST(call)              \
+  if (has_avx512()) return avx512::call; \
+  if (has_avx2()) return avx2::call;     \
   return any::call
 #else
 #define DEW_TILE_BEST(call) return any::call

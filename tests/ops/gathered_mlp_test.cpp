@@ -3,6 +3,8 @@
 
 #include "model/small_graph.hpp"
 
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -16,7 +18,7 @@ struct Case {
   std::int64_t rows = 40;
   std::vector<std::int64_t> gathered = {}, given = {};
   PartTransform transform = PartTransform::none;
-  bool residual = false, bias = true, final_relu = false;
+  bool residual = false, bias = true, final_relu = false, late = false;
   std::vector<std::int64_t> widths = {6, 6, 3};  // of the layers' outputs
   at::ScalarType type = at::kDouble;
 };
@@ -38,6 +40,7 @@ struct Call {
     for (auto width : c.given) rows.given.push_back(leaf({c.rows, width})), in += width;
     rows.transform = c.transform;
     rows.residual = c.residual;
+    rows.late_gradients = c.late;
     if (c.transform == PartTransform::layer_norm) rows.norm_weight = leaf({c.given[0]}), rows.norm_bias = leaf({c.given[0]});
     for (auto width : c.widths) {
       mlp.weights.push_back(leaf({width, in}));
@@ -51,6 +54,21 @@ struct Call {
     auto const values = gathered_mlp_reference(rows, mlp);
     return {values, at::zeros({targets, values.size(1)}, values.options()).index_add(0, target, values)};
   }
+};
+
+/// The largest number of bytes of tensors that this thread has made and not yet given back, since this began.
+class PeakMemory : public c10::MemoryReportingInfoBase {
+ public:
+  PeakMemory() : watch_(c10::DebugInfoKind::PROFILER_STATE, std::shared_ptr<PeakMemory>(this, [](PeakMemory*) {})) {}
+  void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override {
+    now_ += bytes, peak_ = std::max(peak_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  std::int64_t bytes() const { return peak_; }
+
+ private:
+  std::int64_t now_ = 0, peak_ = 0;
+  c10::DebugInfoGuard watch_;
 };
 
 std::vector<Tensor> gradients(Messages const& of, std::vector<Tensor> const& leaves, Tensor const& up_values, Tensor const& up_sums) {
@@ -100,6 +118,10 @@ TEST_CASE("gathered MLP: value and gradients of the reference, for any parts, la
       {.gathered = {5, 5}, .given = {4}, .widths = {2, 17, 5, 8}},
       {.gathered = {5, 0}, .given = {4, 0}},
       {.gathered = {}, .given = {0, 4}},
+      {.gathered = {5, 5}, .given = {4, 1, 2}, .late = true},
+      {.gathered = {}, .given = {4}, .bias = false, .final_relu = true, .late = true},
+      {.gathered = {5}, .given = {16, 32}, .late = true, .widths = {32, 1}},
+      {.gathered = {5, 5}, .given = {4, 2}, .late = true, .widths = {3}},
   };
   for (std::size_t number = 0; number < cases.size(); ++number)
     for (std::int64_t rows : {0, 1, 40, 2500})
@@ -178,6 +200,48 @@ TEST_CASE("gathered MLP: a gradient to be differentiated again is a partial one,
   auto const got = gradients(gathered_mlp), expected = gradients(gathered_mlp_reference);
   CHECK(at::allclose(got.first, expected.first));
   CHECK(at::allclose(got.second, expected.second));
+}
+
+TEST_CASE("gathered MLP: late gradients can be differentiated again, and need no gradient of a part or of the weights") {
+  seed();
+  auto const first = at::randn({12, 3}, at::kDouble).requires_grad_(), weight = at::randn({2, 6}, at::kDouble).requires_grad_();
+  auto const run = [&](bool late, Tensor const& a, Tensor const& b) {
+    return gathered_mlp({.given = {a, b}, .late_gradients = late}, {.weights = {weight}}).pow(3).sum();
+  };
+  auto const twice = [&](bool late) {
+    auto const gradient = torch::autograd::grad({run(late, first, first.square())}, {first}, {}, std::nullopt, /*create_graph=*/true)[0];
+    auto out = torch::autograd::grad({gradient.square().sum()}, {first, weight});
+    out.push_back(gradient);
+    return out;
+  };
+  auto const got = twice(true), expected = twice(false);
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(at::allclose(got[i], expected[i]));
+  CHECK(at::allclose(torch::autograd::grad({run(true, first.detach(), first.square())}, {weight})[0],
+                     torch::autograd::grad({run(false, first.detach(), first.square())}, {weight})[0]));
+  weight.requires_grad_(false);
+  CHECK(at::allclose(torch::autograd::grad({run(true, first, first.square())}, {first})[0],
+                     torch::autograd::grad({run(false, first, first.square())}, {first})[0]));
+}
+
+TEST_CASE("gathered MLP: late gradients of parts that are made one from another are never there all at once") {
+  seed();
+  auto const threads = at::get_num_threads();
+  at::set_num_threads(1);
+  constexpr std::int64_t count = 20000, width = 32, parts = 6;
+  auto const weight = at::randn({width, width * parts}), step = at::randn({width, width});
+  auto const peak_in_rows = [&](bool late) {
+    std::vector<Tensor> made{at::randn({count, width}).requires_grad_()};
+    while (std::ssize(made) < parts) made.push_back(gathered_mlp({.given = {made.back()}}, {.weights = {step}}));
+    auto const out = gathered_mlp({.given = made, .late_gradients = late}, {.weights = {weight, at::randn({1, width})}});
+    auto const leaf = made.front();
+    made.clear();
+    PeakMemory peak;
+    out.backward(at::ones_like(out));
+    return double(peak.bytes()) / double(count * width * std::int64_t(sizeof(float)));
+  };
+  CHECK(peak_in_rows(false) > 5);
+  CHECK(peak_in_rows(true) < 3.5);
+  at::set_num_threads(threads);
 }
 
 TEST_CASE("gathered MLP: other dtypes go through torch operations, and NaN stays what it is") {

@@ -96,7 +96,7 @@ struct EdgeClassifier {
     auto out = net.stack->forward(net.node_encoder->forward(event[key::hit_features]), edge_index,
                                   net.edge_encoder->forward(event[key::edge_features]));
     if (options.head == HeadEdges::last) out.edges = {out.edges.back()};
-    MlpRows rows{.given = out.edges};
+    MlpRows rows{.given = out.edges, .late_gradients = out.edges.size() > 1};
     if (options.head_nodes) rows.gathered = {{out.nodes, edge_index.select(0, 0)}, {out.nodes, edge_index.select(0, 1)}};
     auto const logit = gathered_mlp(rows, net.head->parameters_by_layer());
     auto const score = 0.001 + 0.998 * at::sigmoid(logit.squeeze(1));

@@ -27,6 +27,9 @@ struct MlpRows {
   Tensor norm_weight = {}, norm_bias = {};        ///< [m] for layer_norm, of the one given part
   double norm_eps = 1e-5;
   bool residual = false;  ///< adds the first given part, untransformed, to the output: o = m
+  /// Several given parts that are made one from another: the gradient of each is made when the way back reaches it, and not of all at once.
+  /// Not with a transform or a residual.
+  bool late_gradients = false;
 };
 
 /// The layers of an MLP: Linear, then (ReLU, Linear) as often as there are further weights.
@@ -72,6 +75,8 @@ inline void check_gathered_mlp(MlpRows const& rows, MlpLayers const& mlp) {
         "gathered_mlp: a layer norm needs one given part, a weight and a bias");
   check(!rows.residual || (!rows.given.empty() && rows.given.front().size(1) == in && !mlp.final_relu),
         "gathered_mlp: a residual needs a given part of the output's width, and no final ReLU");
+  check(!rows.late_gradients || (rows.transform == PartTransform::none && !rows.residual),
+        "gathered_mlp: late gradients go with no transform and no residual");
 }
 
 inline Tensor transformed(MlpRows const& rows, Tensor const& part) {
@@ -91,7 +96,8 @@ inline Tensor from_first_layer(Tensor z, MlpRows const& rows, MlpLayers const& m
 }
 
 /// In torch operations, the first layer split by part: for other devices and dtypes. Memory O(R · h).
-inline Tensor gathered_mlp_by_operations(MlpRows const& rows, MlpLayers const& mlp) {
+/// `more` [R, h] is added to it.
+inline Tensor gathered_mlp_by_operations(MlpRows const& rows, MlpLayers const& mlp, std::vector<Tensor> const& more = {}) {
   auto const& first = mlp.weights.front();
   auto z = at::zeros({rows_of(rows), first.size(0)}, first.options().requires_grad(false));
   if (!mlp.biases.empty()) z = z + mlp.biases.front();
@@ -99,6 +105,7 @@ inline Tensor gathered_mlp_by_operations(MlpRows const& rows, MlpLayers const& m
   auto const next = [&](std::int64_t width) { return first.narrow(1, std::exchange(column, column + width), width); };
   for (auto const& part : rows.gathered) z = z + at::linear(part.values, next(part.values.size(1))).index_select(0, part.index);
   for (auto const& part : rows.given) z = at::addmm(z, transformed(rows, part), next(part.size(1)).t());
+  for (auto const& part : more) z = z + part;
   return from_first_layer(std::move(z), rows, mlp);
 }
 
@@ -108,6 +115,23 @@ inline bool runs_in_tiles(MlpRows const& rows, MlpLayers const& mlp) {
   return fits(like) && (like.scalar_type() == at::kFloat || like.scalar_type() == at::kDouble) &&
          std::ranges::all_of(rows.gathered, [&](auto const& part) { return fits(part.values); }) && std::ranges::all_of(rows.given, fits);
 }
+
+/// A given part's share of the first layer, as far as its gradient goes: zeros [R, h] without memory that stand for part · weightᵀ. What comes
+/// back to them becomes the gradient of the part, and does so just before the part's own maker runs.
+struct LatePart : torch::autograd::Function<LatePart> {
+  static Tensor forward(torch::autograd::AutogradContext* context, Tensor const& part, Tensor const& weight) {
+    context->save_for_backward({weight});
+    return at::zeros({1, 1}, weight.options()).expand({part.size(0), weight.size(0)});
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list const& gradient);
+
+  static Tensor of(Tensor const& part, Tensor const& weight) {
+    auto share = apply(part, weight);
+    if (auto* maker = part.grad_fn().get(); maker != nullptr && share.grad_fn())  // the engine runs the latest first
+      share.grad_fn()->set_sequence_nr(maker->sequence_nr());
+    return share;
+  }
+};
 
 /// A call as one list of tensors and one of indices, in the order of `MlpTiles`.
 struct PackedMlp {
@@ -122,6 +146,7 @@ struct PackedMlp {
              .bias = !mlp.biases.empty(),
              .final_relu = mlp.final_relu,
              .residual = rows.residual,
+             .late = rows.late_gradients,
              .transform = rows.transform,
              .eps = rows.norm_eps,
              .targets = targets} {
@@ -130,6 +155,13 @@ struct PackedMlp {
     if (rows.transform == PartTransform::layer_norm) tensors.insert(tensors.end(), {rows.norm_weight, rows.norm_bias});
     tensors.insert(tensors.end(), mlp.weights.begin(), mlp.weights.end());
     tensors.insert(tensors.end(), mlp.biases.begin(), mlp.biases.end());
+    if (rows.late_gradients) {
+      auto const& first = mlp.weights.front();
+      std::int64_t column = first.size(1);
+      for (auto const& part : rows.given) column -= part.size(1);
+      for (auto const& part : rows.given)
+        tensors.push_back(LatePart::of(part, first.narrow(1, std::exchange(column, column + part.size(1)), part.size(1))));
+    }
     if (targets >= 0) indices.push_back(target);
   }
 
@@ -142,8 +174,8 @@ struct PackedMlp {
     if (plan.transform == PartTransform::layer_norm) rows.norm_weight = *next++, rows.norm_bias = *next++;
     MlpLayers mlp{.final_relu = plan.final_relu};
     for (std::int64_t l = 0; l < plan.layers; ++l) mlp.weights.push_back(*next++);
-    if (plan.bias) mlp.biases.assign(next, tensors.end());
-    auto const values = gathered_mlp_by_operations(rows, mlp);
+    if (plan.bias) mlp.biases.assign(next, next + plan.layers), next += plan.layers;
+    auto const values = gathered_mlp_by_operations(rows, mlp, {next, tensors.end()});
     if (plan.targets < 0) return {values};
     return {values, sum_at(values, indices.back(), plan.targets)};
   }
@@ -172,7 +204,7 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
     auto const count = std::size_t(context->saved_data["tensors"].toInt());
     auto const tensors = all.slice(0, count), indices = all.slice(count, std::size_t(plan.gathered + (plan.targets >= 0)));
     std::vector<bool> wanted(count);
-    for (std::size_t i = 0; i < count; ++i) wanted[i] = context->needs_input_grad(i);
+    for (std::size_t i = 0; i < count; ++i) wanted[i] = context->needs_input_grad(i) && !plan.is_late(i);
     auto out = at::GradMode::is_enabled() ? differentiable(plan, tensors, indices, gradient, wanted)
                                           : in_tiles(plan, tensors, indices, [&](auto&& tiles) {
                                               return tiles.backward(plan.final_relu ? saved.back() : Tensor(), gradient[0],
@@ -207,6 +239,15 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
     return out;
   }
 };
+
+inline torch::autograd::variable_list LatePart::backward(torch::autograd::AutogradContext* context,
+                                                         torch::autograd::variable_list const& gradient) {
+  if (!context->needs_input_grad(0)) return {Tensor(), Tensor()};
+  auto const weight = context->get_saved_variables().front();
+  if (at::GradMode::is_enabled()) return {at::mm(gradient[0], weight), Tensor()};
+  PackedMlp const product({.given = {gradient[0]}}, {.weights = {weight.t()}}, {}, -1);
+  return {GatheredMlp::apply(product.plan, at::TensorList(product.tensors), at::TensorList(product.indices)).front(), Tensor()};
+}
 
 inline std::vector<Tensor> run_in_tiles(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
   PackedMlp const packed(rows, mlp, target, targets);

@@ -115,21 +115,23 @@ DEW_SIMD inline void layer_norm_backward_of_any_width(T* gradient, std::int64_t 
 /// Everything about a call of `gathered_mlp` that is no tensor.
 struct MlpPlan {
   std::int64_t rows = 0, gathered = 0, given = 0, layers = 0;
-  bool bias = false, final_relu = false, residual = false;
+  bool bias = false, final_relu = false, residual = false, late = false;
   PartTransform transform = PartTransform::none;
   double eps = 0;
   std::int64_t targets = -1;  ///< −1: no sums
 
   std::vector<std::int64_t> numbers() const {
-    return {rows, gathered, given, layers, bias, final_relu, residual, std::int64_t(transform), targets};
+    return {rows, gathered, given, layers, bias, final_relu, residual, std::int64_t(transform), targets, late};
   }
   static MlpPlan from(std::vector<std::int64_t> const& n, double eps) {
-    return {n[0], n[1], n[2], n[3], n[4] != 0, n[5] != 0, n[6] != 0, PartTransform(n[7]), eps, n[8]};
+    return {n[0], n[1], n[2], n[3], n[4] != 0, n[5] != 0, n[6] != 0, n[9] != 0, PartTransform(n[7]), eps, n[8]};
   }
+  /// Whether tensor i is a given part whose gradient is made later.
+  bool is_late(std::size_t i) const { return late && i >= std::size_t(gathered) && i < std::size_t(gathered + given); }
 };
 
-/// One call on one set of tensors. `tensors`: gathered values, given parts, the norm's weight and bias, weights, biases; `indices`: one for
-/// each gathered part, then the targets.
+/// One call on one set of tensors. `tensors`: gathered values, given parts, the norm's weight and bias, weights, biases, and, where the plan
+/// says `late`, what stands for each given part in the first layer; `indices`: one for each gathered part, then the targets.
 ///
 /// Buffers and weights stand in rows of whole vectors (`tile::pad`), with zeros behind the last column.
 template <class T>
@@ -200,6 +202,7 @@ class MlpTiles {
       given_back_.push_back(padded(columns(weights_[0], given_column_[k], given_[k])));
     }
     for (std::size_t l = 1; l < weights_.size(); ++l) back_.push_back(padded(weights_[l]));
+    auto grad_first = plan_.late ? at::empty({plan_.rows, width(0)}, options) : Tensor();
     Upstream const up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
                       grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
     std::vector<Gradients> parts(static_cast<std::size_t>(parts_));
@@ -208,7 +211,7 @@ class MlpTiles {
       auto& sums = parts[std::size_t(part)];
       make(sums);
       for (auto begin = bounds_[std::size_t(part)]; begin < bounds_[std::size_t(part) + 1]; begin += tile_)
-        backward_tile(scratch, begin, std::min(tile_, plan_.rows - begin), up, grad_given, sums);
+        backward_tile(scratch, begin, std::min(tile_, plan_.rows - begin), up, grad_given, grad_first, sums);
     });
     auto sum = std::move(parts[0]);
     for (std::size_t p = 1; p < parts.size(); ++p) sum.add(parts[p]);
@@ -226,6 +229,7 @@ class MlpTiles {
     out.push_back(first);
     for (std::size_t l = 1; l < weights_.size(); ++l) out.push_back(sum.weights[l - 1].narrow(1, 0, weights_[l].size(1)).contiguous());
     out.insert(out.end(), sum.biases.begin(), sum.biases.end());
+    out.resize(wanted.size(), grad_first);
     for (std::size_t i = 0; i < out.size(); ++i)
       if (!wanted[i]) out[i] = Tensor();
     return out;
@@ -437,7 +441,7 @@ class MlpTiles {
   }
 
   void backward_tile(Scratch& scratch, std::int64_t begin, std::int64_t n, Upstream const& up, std::vector<Tensor>& grad_given,
-                     Gradients& sums) const {
+                     Tensor& grad_first, Gradients& sums) const {
     run_layers(scratch, begin, n, {});
     auto const last = top(scratch, begin, n, up);
     auto g = last;
@@ -450,6 +454,7 @@ class MlpTiles {
       g = {next.data, next.stride};
     }
 
+    if (grad_first.defined()) tile::copy<false>(data(grad_first) + begin * width(0), width(0), n, width(0), g.data, g.stride);
     if (plan_.bias) tile::column_sums(data(sums.biases[0]), n, width(0), g.data, g.stride);
     for (std::size_t i = 0; i < gathered_.size(); ++i)
       tile::scatter_add(data(sums.scattered[i]), n, width(0), g.data, g.stride,

@@ -70,6 +70,7 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(trained.err == "");
   REQUIRE(trained.status == 0);
   CHECK(trained.out.find("double majority") != std::string::npos);
+  CHECK(trained.out.find("eta_0_1") == std::string::npos);  // the figures that say most
   for (auto file : {"config.toml", "model.safetensors", "log.jsonl", "metrics.json"}) CHECK(fs::exists(run / file));
   CHECK(!fs::exists(run / "checkpoint.safetensors"));
   auto const json = nlohmann::json::parse(read_file(run / "metrics.json"));
@@ -82,6 +83,11 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
       {"evaluate", "--run", run.string(), "--events", events(), "--select", "3", "--json", file.string(), "--quiet", "--threads", "1"});
   REQUIRE(evaluated.status == 0);
   CHECK(nlohmann::json::parse(read_file(file)).at("edges.auc") == json.at("edges.auc"));
+  CHECK(nlohmann::json::parse(read_file(file)).contains("tracking.eta_0_1.perfect"));
+  CHECK(evaluated.out.find("eta_0_1") == std::string::npos);
+  auto const in_full =
+      program({"evaluate", "--run", run.string(), "--events", events(), "--select", "3", "--tables", "--quiet", "--threads", "1"});
+  CHECK(in_full.out.find("eta_0_1") != std::string::npos);
 
   // hits alone are enough to run
   auto const bare = folder.path() / "bare";

@@ -58,6 +58,13 @@ TEST_CASE("the table has a column for each selection and readable rows") {
   CHECK(Summary{}.text().empty());
 }
 
+TEST_CASE("a part of a summary has the figures asked for that are there, in the order asked for") {
+  auto const part = three_events().only({"edges.auc", "tracking.pt0.9.lhc", "edges.auc", "edges.f1"});
+  CHECK(part.names() == std::vector<std::string>{"edges.auc", "tracking.pt0.9.lhc"});
+  CHECK(part.mean("tracking.pt0.9.lhc") == three_events().mean("tracking.pt0.9.lhc"));
+  CHECK(part.left_out("tracking.pt0.9.lhc") == three_events().left_out("tracking.pt0.9.lhc"));
+}
+
 TEST_CASE("columns of different kinds stand in different blocks") {
   Summary s;
   s.add({{"pt0.a", 1}, {"pt0.5.a", 2}, {"pt_0_1.a", 250}, {"eta_0_1.a", 4}, {"b", 5}}, "m.");

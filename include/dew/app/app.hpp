@@ -151,7 +151,7 @@ class App {
   struct Flags {
     std::string out, run, resume, init, config, select, json, metrics = "own";
     std::vector<std::string> init_stages;
-    bool force = false, quiet = false, truth = false;
+    bool force = false, quiet = false, truth = false, tables = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
 
@@ -233,6 +233,7 @@ class App {
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
+    evaluate->add_flag("--tables", flags.tables, "every figure, with all cuts and bins");
     for (auto const& e : analysis.entries()) option_flag(evaluate, flags, e);
     evaluate->add_option("--metrics", flags.metrics,
                          "own: the program's (default); styles: every style of scoring tracks, in one table; all; or names: " +
@@ -367,10 +368,10 @@ class App {
       }
       trained.save(folder.model());
       auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_);
-      fmt::print("{}", summary.text());
+      fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
       std::filesystem::remove(folder.checkpoint());
-      fmt::print("run folder: {}\n", flags.out);
+      fmt::print("every figure: {}, or {} evaluate --tables\nrun folder: {}\n", folder.metrics().string(), name_, flags.out);
       return 0;
     }
   }
@@ -393,7 +394,9 @@ class App {
     auto const summary = score(trained, ids, flags.quiet,
                                std::tuple_cat(std::apply([&](auto const&... m) { return std::tuple(own(m)...); }, metrics_),
                                               std::tuple(detail::Switched<Other>{std::get<Other>(others), has(Other::name)}...)));
-    fmt::print("{}", summary.text());
+    bool const in_full = flags.tables || flags.metrics != "own";
+    fmt::print("{}", (in_full ? summary : in_short(summary)).text());
+    if (!in_full) fmt::print("more: --tables, --metrics all, --json FILE\n");
     auto json = report(summary, ids);
     if (table) {
       StyleTable const styles(summary, style_cut());
@@ -614,6 +617,19 @@ class App {
     Summary summary;
     each_event(ids, "scoring", quiet, [&](std::int64_t id) { measure(trained, source_.labelled(id), id, metrics, summary); });
     return summary;
+  }
+  /// The figures that say most: of each metric its `headlines()`, or all where it names none.
+  Summary in_short(Summary const& summary) const {
+    std::vector<std::string> names;
+    auto const add = [&]<class M>(M const& metric) {
+      if constexpr (requires { metric.headlines(); })
+        for (auto const& figure : metric.headlines()) names.push_back(fmt::format("{}.{}", M::name, figure));
+      else
+        for (auto const& name : summary.names())
+          if (name.starts_with(fmt::format("{}.", M::name))) names.push_back(name);
+    };
+    std::apply([&](auto const&... m) { (add(m), ...); }, metrics_);
+    return summary.only(names);
   }
   nlohmann::ordered_json report(Summary const& summary, std::vector<std::int64_t> const& ids) {
     nlohmann::ordered_json json = summary.json();

@@ -57,6 +57,8 @@ struct ComponentTracking {
     figures.insert(figures.end(), best.begin(), best.end());
     return figures;
   }
+  /// What a summary of a few lines shows.
+  std::vector<std::string> headlines() const { return {"best.double_majority", "best.perfect", "best.fake_double_majority"}; }
 
   bool operator==(ComponentTracking const&) const = default;
 };

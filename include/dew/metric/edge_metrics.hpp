@@ -138,6 +138,8 @@ struct EdgeMetrics {
         figures.emplace_back(fmt::format("pt{}.{}", cut, figure), value);
     return figures;
   }
+  /// What a summary of a few lines shows.
+  std::vector<std::string> headlines() const { return {"auc", "f1"}; }
 
   bool operator==(EdgeMetrics const&) const = default;
 };

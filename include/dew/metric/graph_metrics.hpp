@@ -59,6 +59,9 @@ struct GraphMetrics {
     return figures;
   }
 
+  /// What a summary of a few lines shows.
+  std::vector<std::string> headlines() const { return {"efficiency", "purity", "edges"}; }
+
   bool operator==(GraphMetrics const&) const = default;
 
  private:

@@ -58,6 +58,15 @@ class Summary {
   /// Its values in these events, in their order.
   std::vector<double> const& values(std::string const& name) const { return at(name).values; }
 
+  /// The figures of these names, as far as they are here, in the order of the names.
+  Summary only(std::vector<std::string> const& names) const {
+    Summary out;
+    for (auto const& name : names)
+      if (auto const found = place_.find(name); found != place_.end() && out.place_.try_emplace(name, out.figures_.size()).second)
+        out.figures_.push_back(figures_[found->second]);
+    return out;
+  }
+
   /// An aligned table. Names are cut at their first and last dot: `tracking.pt0.9.double_majority` stands under "tracking", in the column
   /// "pt0.9" and the row "double majority". A star marks figures that were undefined for some events.
   std::string text() const {

@@ -72,6 +72,15 @@ struct TrackingMetrics {
     return figures;
   }
 
+  /// What a summary of a few lines shows.
+  std::vector<std::string> headlines() const {
+    auto const& cuts = options.pt_cuts_gev;
+    if (cuts.empty()) return {};
+    auto const usual = std::find(cuts.begin(), cuts.end(), options.pt_min_gev);
+    auto const cut = fmt::format("pt{}.", usual == cuts.end() ? cuts.front() : *usual);
+    return {cut + "double_majority", cut + "perfect", cut + "fake_double_majority"};
+  }
+
   bool operator==(TrackingMetrics const&) const = default;
 };
 static_assert(Metric<TrackingMetrics>);

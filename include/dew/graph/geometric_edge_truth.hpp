@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
 #include "dew/core/policy.hpp"
+#include "dew/core/simd.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/geometry/geometry.hpp"
 
@@ -55,17 +57,21 @@ struct GeometricEdgeTruth {
     auto const chunks = (edges + chunk_size - 1) / chunk_size;
     std::vector<std::vector<Transition>> found(static_cast<std::size_t>(chunks));  // true edges at a transition
     at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (auto c = begin; c < end; ++c)
-        for (auto e = c * chunk_size; e < std::min(edges, (c + 1) * chunk_size); ++e) {
-          auto const i = source[e], j = target[e];
-          check(i >= 0 && i < hits && j >= 0 && j < hits, "geometric edge truth: edge {} joins hits {} and {} of {}", e, i, j, hits);
-          y[e] = id_of[i] == id_of[j] && id_of[i] > 0;
-          if (!y[e] || !options.relabel) continue;
-          auto const a = layer_of[i], b = layer_of[j];
+      for (auto c = begin; c < end; ++c) {
+        auto const from = c * chunk_size, to = std::min(edges, from + chunk_size);
+        if (!within(source + from, target + from, to - from, hits))
+          for (auto e = from; e < to; ++e)
+            check(source[e] >= 0 && source[e] < hits && target[e] >= 0 && target[e] < hits,
+                  "geometric edge truth: edge {} joins hits {} and {} of {}", e, source[e], target[e], hits);
+        same_particle(y + from, source + from, target + from, to - from, id_of);
+        if (!options.relabel) continue;
+        for (auto e = next_true(y, from, to); e < to; e = next_true(y, e + 1, to)) {
+          auto const a = layer_of[source[e]], b = layer_of[target[e]];
           if (a < 0 || a >= layers || b < 0 || b >= layers) continue;
           if (auto const barrel = transitions[std::size_t(a)][std::size_t(b)]; barrel >= 0)
-            found[std::size_t(c)].push_back({id_of[i], barrel, e});
+            found[std::size_t(c)].push_back({id_of[source[e]], barrel, e});
         }
+      }
     });
     std::vector<Transition> all;
     for (auto const& part : found) all.insert(all.end(), part.begin(), part.end());
@@ -90,6 +96,27 @@ struct GeometricEdgeTruth {
   bool operator==(GeometricEdgeTruth const&) const = default;
 
  private:
+  /// Whether all n edges join hits in 0 … hits − 1.
+  DEW_SIMD static bool within(std::int64_t const* source, std::int64_t const* target, std::int64_t n, std::int64_t hits) {
+    std::uint64_t largest = 0;
+#pragma omp simd reduction(max : largest)
+    for (std::int64_t e = 0; e < n; ++e) largest = std::max({largest, std::uint64_t(source[e]), std::uint64_t(target[e])});
+    return n == 0 || largest < std::uint64_t(hits);
+  }
+  DEW_SIMD static void same_particle(bool* y, std::int64_t const* source, std::int64_t const* target, std::int64_t n,
+                                     std::int64_t const* id_of) {
+#pragma omp simd
+    for (std::int64_t e = 0; e < n; ++e) {
+      auto const id = id_of[source[e]];
+      y[e] = (id == id_of[target[e]]) & (id > 0);
+    }
+  }
+  /// The first true edge from `from` on, or `to`.
+  static std::int64_t next_true(bool const* y, std::int64_t from, std::int64_t to) {
+    auto const* const found = static_cast<bool const*>(std::memchr(y + from, 1, std::size_t(to - from)));
+    return found == nullptr ? to : found - y;
+  }
+
   /// [layer of one end][of the other]: the barrel layer of a transition, larger is further out; −1: no transition.
   std::vector<std::vector<std::int64_t>> transitions() const {
     std::int64_t layers = 0;

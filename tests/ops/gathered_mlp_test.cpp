@@ -7,6 +7,7 @@
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 
 using namespace dew;
@@ -133,6 +134,155 @@ TEST_CASE("gathered MLP: value and gradients of the reference, for any parts, la
         CAPTURE(shape.type == at::kDouble);
         check_equal(Call(shape), type == at::kDouble ? 1e-10 : 2e-4);
       }
+}
+
+namespace {
+
+/// Few whole numbers, so small that neither rounding to bfloat16 nor the order of a sum changes anything.
+void make_whole(Call& call) {
+  at::NoGradGuard no_grad;
+  for (auto const& leaf : call.leaves)
+    leaf.copy_(at::randint(-1, 2, leaf.sizes(), leaf.options()) * at::randint(0, 2, leaf.sizes(), leaf.options()));
+}
+
+/// Widths and rows of every oddity for whole vectors, tiles and pairs of rows.
+std::vector<Case> rounded_cases() {
+  using enum PartTransform;
+  std::vector<Case> cases;
+  for (std::int64_t rows : {0, 1, 15, 16, 17, 33, 1000}) {
+    cases.push_back({.rows = rows, .gathered = {5, 5}, .given = {4}, .widths = {14, 3, 1}});
+    cases.push_back({.rows = rows, .gathered = {3}, .given = {14, 1}, .transform = relu, .final_relu = true, .widths = {48, 32}});
+    cases.push_back({.rows = rows, .gathered = {32, 17}, .given = {32, 3}, .residual = true, .bias = false, .widths = {64, 100, 32}});
+    cases.push_back({.rows = rows, .gathered = {64, 64}, .given = {}, .widths = {48, 16}});
+    cases.push_back({.rows = rows, .gathered = {}, .given = {100}, .final_relu = true, .widths = {1}});
+    cases.push_back({.rows = rows, .gathered = {1}, .given = {}, .final_relu = true, .widths = {33}});
+  }
+  for (auto& shape : cases) shape.type = at::kFloat;
+  return cases;
+}
+
+}  // namespace
+
+TEST_CASE("gathered MLP in bfloat16: on small whole numbers the numbers of float32, in value and gradient") {
+  seed();
+  auto const threads = at::get_num_threads();
+  for (int n : {1, 2, 3}) {
+    at::set_num_threads(n);
+    for (auto const& shape : rounded_cases()) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.widths.front());
+      CAPTURE(n);
+      Call call(shape);
+      make_whole(call);
+      auto const expected = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets);
+      call.mlp.products = Products::bfloat16;
+      auto const got = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets);
+      double const largest = shape.rows > 0 ? expected.values.abs().max().item<double>() : 0;
+      REQUIRE(largest < 256);
+      CHECK(at::equal(got.values, expected.values));
+      CHECK(at::equal(got.sums, expected.sums));
+      auto const up = at::randint(-1, 2, expected.values.sizes(), expected.values.options()), no_sums = at::zeros_like(expected.sums);
+      auto const a = gradients(got, call.leaves, up, no_sums), b = gradients(expected, call.leaves, up, no_sums);
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        CAPTURE(i);
+        CHECK(at::allclose(a[i], b[i], 4e-3, 1e-6));  // sums of a hundred rows at a node may not be whole in 8 bits
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("gathered MLP in bfloat16: its reference in value and gradient, near float32 and not the same") {
+  seed();
+  auto cases = rounded_cases();
+  for (std::int64_t width : {3, 32, 48, 64})
+    for (bool residual : {false, true})
+      cases.push_back({.rows = 700,
+                       .gathered = {5, 5},
+                       .given = {width},
+                       .transform = PartTransform::layer_norm,
+                       .residual = residual,
+                       .widths = {40, width},
+                       .type = at::kFloat});
+  auto const relative = [](Tensor const& a, Tensor const& b) {
+    return b.numel() == 0 ? 0. : ((a - b).norm() / (b.norm() + 1e-6)).item<double>();
+  };
+  for (auto const& shape : cases) {
+    CAPTURE(shape.rows);
+    CAPTURE(shape.widths.front());
+    Call call(shape);
+    auto const exact = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets);
+    call.mlp.products = Products::bfloat16;
+    auto const got = gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets), expected = call.by_reference();
+    CHECK(relative(got.values, expected.values) < 1e-3);
+    CHECK(relative(got.sums, expected.sums) < 1e-3);
+    CHECK(relative(dew::detail::gathered_mlp_by_operations(call.rows, call.mlp), expected.values) < 1e-3);
+    CHECK(relative(got.values, exact.values) < 2e-2);
+    if (shape.rows == 1000) CHECK(relative(got.values, exact.values) > 1e-4);
+    auto const up_values = at::randn_like(expected.values), up_sums = at::randn_like(expected.sums);
+    auto const a = gradients(got, call.leaves, up_values, up_sums), b = gradients(expected, call.leaves, up_values, up_sums);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      CAPTURE(i);
+      CHECK(relative(a[i], b[i]) < 1e-2);
+    }
+  }
+}
+
+TEST_CASE("gathered MLP in bfloat16: the same bits each time, in any number of threads") {
+  seed();
+  auto const threads = at::get_num_threads();
+  for (int n : {1, 2, 3}) {
+    at::set_num_threads(n);
+    Call call({.rows = 5000,
+               .gathered = {40, 40},
+               .given = {48},
+               .transform = PartTransform::layer_norm,
+               .residual = true,
+               .widths = {64, 48},
+               .type = at::kFloat});
+    call.mlp.products = Products::bfloat16;
+    auto const run = [&] { return gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets); };
+    auto const once = run(), again = run();
+    CHECK(at::equal(once.values, again.values));
+    CHECK(at::equal(once.sums, again.sums));
+    auto const up_values = at::randn_like(once.values), up_sums = at::randn_like(once.sums);
+    auto const a = gradients(once, call.leaves, up_values, up_sums), b = gradients(again, call.leaves, up_values, up_sums);
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(at::equal(a[i], b[i]));
+  }
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("gathered MLP in bfloat16: NaN and infinity stay in their rows, doubles keep their precision") {
+  seed();
+  auto const infinity = std::numeric_limits<float>::infinity();
+  for (float lost : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(), infinity}) {
+    Call call({.rows = 40, .gathered = {5}, .given = {14}, .widths = {14, 3}, .type = at::kFloat});
+    call.mlp.products = Products::bfloat16;
+    at::NoGradGuard no_grad;
+    call.rows.given[0][3][7] = lost;
+    auto const got = gathered_mlp(call.rows, call.mlp), expected = gathered_mlp_reference(call.rows, call.mlp);
+    CHECK(at::equal(at::isnan(got), at::isnan(expected)));
+    CHECK(at::equal(at::isinf(got), at::isinf(expected)));
+    auto const lost_rows = at::isfinite(got).logical_not().any(1);
+    CHECK(lost_rows[3].item<bool>());
+    CHECK(lost_rows.sum().item<int>() == 1);
+  }
+  Call call({.gathered = {5, 5}, .given = {4}});
+  auto const exact = gathered_mlp(call.rows, call.mlp);
+  call.mlp.products = Products::bfloat16;
+  CHECK(at::equal(gathered_mlp(call.rows, call.mlp), exact));
+}
+
+TEST_CASE("gathered MLP in bfloat16: a gradient to be differentiated again is that of the reference") {
+  seed();
+  Call call({.gathered = {5, 5}, .given = {3}, .transform = PartTransform::relu, .type = at::kFloat});
+  call.mlp.products = Products::bfloat16;
+  auto const penalty = [&](Tensor const& values) {
+    auto const first = torch::autograd::grad({values.pow(3).sum()}, {call.leaves[0]}, {}, std::nullopt, /*create_graph=*/true)[0];
+    return torch::autograd::grad({first.square().sum()}, {call.leaves[0], call.mlp.weights[1]});
+  };
+  auto const got = penalty(gathered_mlp(call.rows, call.mlp)), expected = penalty(gathered_mlp_reference(call.rows, call.mlp));
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(((got[i] - expected[i]).norm() / expected[i].norm()).item<double>() < 2e-2);
 }
 
 TEST_CASE("gathered MLP: wide layers, and rows that are no multiple of a tile, in any number of threads") {

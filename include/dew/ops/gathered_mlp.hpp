@@ -37,6 +37,7 @@ struct MlpLayers {
   std::vector<Tensor> weights = {};  ///< [h, in], [h, h], …, [o, h]
   std::vector<Tensor> biases = {};   ///< [h], …, [o], or none at all
   bool final_relu = false;
+  Products products = Products::float32;
 };
 
 /// What came out for each row, and its sum at each target.
@@ -87,10 +88,32 @@ inline Tensor transformed(MlpRows const& rows, Tensor const& part) {
   }
 }
 
+/// x in the precision of bfloat16; its gradient goes through as it is.
+struct Rounded : torch::autograd::Function<Rounded> {
+  static Tensor forward(torch::autograd::AutogradContext*, Tensor const& x) { return x.to(at::kBFloat16).to(x.scalar_type()); }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*, torch::autograd::variable_list const& gradient) {
+    return {gradient[0]};
+  }
+};
+/// x as it is; its gradient in the precision of bfloat16.
+struct RoundedGradient : torch::autograd::Function<RoundedGradient> {
+  static Tensor forward(torch::autograd::AutogradContext*, Tensor const& x) { return x.view_as(x); }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*, torch::autograd::variable_list const& gradient) {
+    return {Rounded::apply(gradient[0])};
+  }
+};
+
+/// x · weightᵀ + bias, multiplied as `products` says, forward and backward.
+inline Tensor linear(Products products, Tensor const& x, Tensor const& weight, Tensor const& bias = {}) {
+  if (products == Products::float32 || x.scalar_type() != at::kFloat) return at::linear(x, weight, bias);
+  auto const z = RoundedGradient::apply(at::linear(Rounded::apply(x), Rounded::apply(weight)));
+  return bias.defined() ? z + bias : z;
+}
+
 /// All layers but the first, in torch operations; `z` is a temporary that is overwritten.
 inline Tensor from_first_layer(Tensor z, MlpRows const& rows, MlpLayers const& mlp) {
   for (std::size_t i = 1; i < mlp.weights.size(); ++i)
-    z = at::linear(at::relu_(z), mlp.weights[i], mlp.biases.empty() ? Tensor() : mlp.biases[i]);
+    z = linear(mlp.products, at::relu_(z), mlp.weights[i], mlp.biases.empty() ? Tensor() : mlp.biases[i]);
   if (mlp.final_relu) z = at::relu_(z);
   return rows.residual ? z + rows.given.front() : z;
 }
@@ -103,8 +126,12 @@ inline Tensor gathered_mlp_by_operations(MlpRows const& rows, MlpLayers const& m
   if (!mlp.biases.empty()) z = z + mlp.biases.front();
   std::int64_t column = 0;
   auto const next = [&](std::int64_t width) { return first.narrow(1, std::exchange(column, column + width), width); };
-  for (auto const& part : rows.gathered) z = z + at::linear(part.values, next(part.values.size(1))).index_select(0, part.index);
-  for (auto const& part : rows.given) z = at::addmm(z, transformed(rows, part), next(part.size(1)).t());
+  for (auto const& part : rows.gathered) z = z + linear(mlp.products, part.values, next(part.values.size(1))).index_select(0, part.index);
+  for (auto const& part : rows.given) {
+    auto const weight = next(part.size(1));
+    z = mlp.products == Products::float32 ? at::addmm(z, transformed(rows, part), weight.t())
+                                          : z + linear(mlp.products, transformed(rows, part), weight);
+  }
   for (auto const& part : more) z = z + part;
   return from_first_layer(std::move(z), rows, mlp);
 }
@@ -119,14 +146,15 @@ inline bool runs_in_tiles(MlpRows const& rows, MlpLayers const& mlp) {
 /// A given part's share of the first layer, as far as its gradient goes: zeros [R, h] without memory that stand for part · weightᵀ. What comes
 /// back to them becomes the gradient of the part, and does so just before the part's own maker runs.
 struct LatePart : torch::autograd::Function<LatePart> {
-  static Tensor forward(torch::autograd::AutogradContext* context, Tensor const& part, Tensor const& weight) {
+  static Tensor forward(torch::autograd::AutogradContext* context, Tensor const& part, Tensor const& weight, Products products) {
     context->save_for_backward({weight});
+    context->saved_data["products"] = std::int64_t(products);
     return at::zeros({1, 1}, weight.options()).expand({part.size(0), weight.size(0)});
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list const& gradient);
 
-  static Tensor of(Tensor const& part, Tensor const& weight) {
-    auto share = apply(part, weight);
+  static Tensor of(Tensor const& part, Tensor const& weight, Products products) {
+    auto share = apply(part, weight, products);
     if (auto* maker = part.grad_fn().get(); maker != nullptr && share.grad_fn())  // the engine runs the latest first
       share.grad_fn()->set_sequence_nr(maker->sequence_nr());
     return share;
@@ -149,7 +177,8 @@ struct PackedMlp {
              .late = rows.late_gradients,
              .transform = rows.transform,
              .eps = rows.norm_eps,
-             .targets = targets} {
+             .targets = targets,
+             .products = mlp.products} {
     for (auto const& part : rows.gathered) tensors.push_back(part.values), indices.push_back(part.index);
     tensors.insert(tensors.end(), rows.given.begin(), rows.given.end());
     if (rows.transform == PartTransform::layer_norm) tensors.insert(tensors.end(), {rows.norm_weight, rows.norm_bias});
@@ -160,7 +189,7 @@ struct PackedMlp {
       std::int64_t column = first.size(1);
       for (auto const& part : rows.given) column -= part.size(1);
       for (auto const& part : rows.given)
-        tensors.push_back(LatePart::of(part, first.narrow(1, std::exchange(column, column + part.size(1)), part.size(1))));
+        tensors.push_back(LatePart::of(part, first.narrow(1, std::exchange(column, column + part.size(1)), part.size(1)), mlp.products));
     }
     if (targets >= 0) indices.push_back(target);
   }
@@ -172,7 +201,7 @@ struct PackedMlp {
     for (std::int64_t g = 0; g < plan.gathered; ++g) rows.gathered.push_back({*next++, indices[std::size_t(g)]});
     for (std::int64_t k = 0; k < plan.given; ++k) rows.given.push_back(*next++);
     if (plan.transform == PartTransform::layer_norm) rows.norm_weight = *next++, rows.norm_bias = *next++;
-    MlpLayers mlp{.final_relu = plan.final_relu};
+    MlpLayers mlp{.final_relu = plan.final_relu, .products = plan.products};
     for (std::int64_t l = 0; l < plan.layers; ++l) mlp.weights.push_back(*next++);
     if (plan.bias) mlp.biases.assign(next, next + plan.layers), next += plan.layers;
     auto const values = gathered_mlp_by_operations(rows, mlp, {next, tensors.end()});
@@ -219,6 +248,8 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
   template <class Do>
   static std::vector<Tensor> in_tiles(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices, Do const& what) {
     at::NoGradGuard no_grad;
+    if (tensors.back().scalar_type() == at::kFloat && plan.products == Products::bfloat16)
+      return what(MlpTiles<float, Products::bfloat16>(plan, tensors, indices));
     if (tensors.back().scalar_type() == at::kFloat) return what(MlpTiles<float>(plan, tensors, indices));
     return what(MlpTiles<double>(plan, tensors, indices));
   }
@@ -242,11 +273,12 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
 
 inline torch::autograd::variable_list LatePart::backward(torch::autograd::AutogradContext* context,
                                                          torch::autograd::variable_list const& gradient) {
-  if (!context->needs_input_grad(0)) return {Tensor(), Tensor()};
-  auto const weight = context->get_saved_variables().front();
-  if (at::GradMode::is_enabled()) return {at::mm(gradient[0], weight), Tensor()};
-  PackedMlp const product({.given = {gradient[0]}}, {.weights = {weight.t()}}, {}, -1);
-  return {GatheredMlp::apply(product.plan, at::TensorList(product.tensors), at::TensorList(product.indices)).front(), Tensor()};
+  if (!context->needs_input_grad(0)) return {Tensor(), Tensor(), Tensor()};
+  auto const weight = context->get_saved_variables().front().t();
+  auto const products = Products(context->saved_data["products"].toInt());
+  if (at::GradMode::is_enabled()) return {linear(products, gradient[0], weight), Tensor(), Tensor()};
+  PackedMlp const product({.given = {gradient[0]}}, {.weights = {weight}, .products = products}, {}, -1);
+  return {GatheredMlp::apply(product.plan, at::TensorList(product.tensors), at::TensorList(product.indices)).front(), Tensor(), Tensor()};
 }
 
 inline std::vector<Tensor> run_in_tiles(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
@@ -262,7 +294,7 @@ inline Tensor gathered_mlp_reference(MlpRows const& rows, MlpLayers const& mlp) 
   std::vector<Tensor> parts;
   for (auto const& part : rows.gathered) parts.push_back(part.values.index_select(0, part.index));
   for (auto const& part : rows.given) parts.push_back(detail::transformed(rows, part));
-  auto const z = at::linear(at::cat(parts, 1), mlp.weights.front(), mlp.biases.empty() ? Tensor() : mlp.biases.front());
+  auto const z = detail::linear(mlp.products, at::cat(parts, 1), mlp.weights.front(), mlp.biases.empty() ? Tensor() : mlp.biases.front());
   return detail::from_first_layer(z.clone(), rows, mlp);
 }
 

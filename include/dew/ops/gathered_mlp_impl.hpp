@@ -4,20 +4,32 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "dew/core/error.hpp"
 #include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
+#include "dew/ops/rounded_products.hpp"
 #include "dew/ops/tile_loops.hpp"
 
 namespace dew {
 
 /// What the given parts of an MLP's rows go through before its first layer.
 enum class PartTransform { none, relu, layer_norm };
+
+/// In which precision numbers are multiplied with weights, forward and backward; sums are in float32 in both.
+///
+/// `bfloat16`: both operands of each product are rounded to 8 bits of precision first, the nearest and of two the even one; inputs, biases,
+/// layer norms, residuals, sums at targets and what leaves (values and gradients) keep float32. On Intel processors with AMX ten times as many
+/// products a second; there numbers below 1.2e-38 count as zero. Elsewhere no faster. Tensors of another dtype than float32 are multiplied in their own.
+enum class Products { float32, bfloat16 };
+constexpr auto names_of(Products) { return std::array{"float32", "bfloat16"}; }
 
 namespace detail {
 
@@ -119,12 +131,13 @@ struct MlpPlan {
   PartTransform transform = PartTransform::none;
   double eps = 0;
   std::int64_t targets = -1;  ///< −1: no sums
+  Products products = Products::float32;
 
   std::vector<std::int64_t> numbers() const {
-    return {rows, gathered, given, layers, bias, final_relu, residual, std::int64_t(transform), targets, late};
+    return {rows, gathered, given, layers, bias, final_relu, residual, std::int64_t(transform), targets, late, std::int64_t(products)};
   }
   static MlpPlan from(std::vector<std::int64_t> const& n, double eps) {
-    return {n[0], n[1], n[2], n[3], n[4] != 0, n[5] != 0, n[6] != 0, n[9] != 0, PartTransform(n[7]), eps, n[8]};
+    return {n[0], n[1], n[2], n[3], n[4] != 0, n[5] != 0, n[6] != 0, n[9] != 0, PartTransform(n[7]), eps, n[8], Products(n[10])};
   }
   /// Whether tensor i is a given part whose gradient is made later.
   bool is_late(std::size_t i) const { return late && i >= std::size_t(gathered) && i < std::size_t(gathered + given); }
@@ -133,9 +146,13 @@ struct MlpPlan {
 /// One call on one set of tensors. `tensors`: gathered values, given parts, the norm's weight and bias, weights, biases, and, where the plan
 /// says `late`, what stands for each given part in the first layer; `indices`: one for each gathered part, then the targets.
 ///
-/// Buffers and weights stand in rows of whole vectors (`tile::pad`), with zeros behind the last column.
-template <class T>
+/// Buffers and weights stand in rows of whole vectors (`tile::pad`), with zeros behind the last column. With products in bfloat16 what they
+/// read stands a second time, or only, as halves; the rest is the same.
+template <class T, Products PRODUCTS = Products::float32>
 class MlpTiles {
+  static constexpr bool rounds = PRODUCTS == Products::bfloat16;
+  static_assert(!rounds || std::is_same_v<T, float>);
+
  public:
   MlpTiles(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices) : plan_(plan) {
     auto next = tensors.begin();
@@ -158,15 +175,16 @@ class MlpTiles {
     for (auto const& weight : weights_) widest = std::max({widest, weight.size(0)});
     for (auto const& part : given_) widest = std::max(widest, part.size(1));
     tile_ = std::clamp<std::int64_t>(tile_elements / tile::pad<T>(widest), 2, 16) * 12;
+    if (rounds) tile_ = std::max<std::int64_t>(tile_ / 32, 1) * 32;
     auto const tiles = (plan.rows + tile_ - 1) / tile_;
     parts_ = std::clamp<std::int64_t>(at::get_num_threads(), 1, std::max<std::int64_t>(1, tiles));
     for (std::int64_t p = 0; p <= parts_; ++p) bounds_.push_back(std::min(plan.rows, tiles * p / parts_ * tile_));
 
     for (auto const& bias : biases_) padded_bias_.push_back(padded(bias.unsqueeze(0)));
-    for (auto const& part : given_) given_forward_.push_back(padded(columns(weights_[0], given_column_[given_forward_.size()], part).t()));
-    for (std::size_t l = 1; l < weights_.size(); ++l) forward_.push_back(padded(weights_[l].t()));
+    for (std::size_t k = 0; k < given_.size(); ++k) given_forward_.emplace_back(columns(weights_[0], given_column_[k], given_[k]).t());
+    for (std::size_t l = 1; l < weights_.size(); ++l) forward_.emplace_back(weights_[l].t());
     for (std::size_t g = 0; g < gathered_.size(); ++g)
-      products_.push_back(node_products(gathered_[g], padded(columns(weights_[0], gathered_column_[g], gathered_[g]).t()), g == 0));
+      products_.push_back(node_products(gathered_[g], Right(columns(weights_[0], gathered_column_[g], gathered_[g]).t()), g == 0));
   }
 
   /// {values} or {values, sums}
@@ -199,9 +217,9 @@ class MlpTiles {
     std::vector<Tensor> grad_given(given_.size());
     for (std::size_t k = 0; k < given_.size(); ++k) {
       if (wanted[gathered_.size() + k]) grad_given[k] = at::empty(given_[k].sizes(), options);
-      given_back_.push_back(padded(columns(weights_[0], given_column_[k], given_[k])));
+      given_back_.emplace_back(columns(weights_[0], given_column_[k], given_[k]));
     }
-    for (std::size_t l = 1; l < weights_.size(); ++l) back_.push_back(padded(weights_[l]));
+    for (std::size_t l = 1; l < weights_.size(); ++l) back_.emplace_back(weights_[l]);
     auto grad_first = plan_.late ? at::empty({plan_.rows, width(0)}, options) : Tensor();
     Upstream const up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
                       grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
@@ -219,16 +237,17 @@ class MlpTiles {
     std::vector<Tensor> out;
     auto first = at::empty_like(weights_[0]);
     for (std::size_t g = 0; g < gathered_.size(); ++g) {
-      columns(first, gathered_column_[g], gathered_[g]).copy_(at::mm(sum.scattered[g].t(), gathered_[g]));
-      out.push_back(wanted[g] ? at::mm(sum.scattered[g], columns(weights_[0], gathered_column_[g], gathered_[g])) : Tensor());
+      auto by_weight = columns(first, gathered_column_[g], gathered_[g]);
+      out.push_back(node_gradients(g, sum.scattered[g], by_weight, wanted[g]));
     }
     for (std::size_t k = 0; k < given_.size(); ++k)
-      columns(first, given_column_[k], given_[k]).copy_(sum.given[k].narrow(1, 0, given_[k].size(1)));
+      columns(first, given_column_[k], given_[k]).copy_(sum.given[k].narrow(0, 0, width(0)).narrow(1, 0, given_[k].size(1)));
     out.insert(out.end(), grad_given.begin(), grad_given.end());
     out.insert(out.end(), sum.norm.begin(), sum.norm.end());
     out.push_back(first);
-    for (std::size_t l = 1; l < weights_.size(); ++l) out.push_back(sum.weights[l - 1].narrow(1, 0, weights_[l].size(1)).contiguous());
-    out.insert(out.end(), sum.biases.begin(), sum.biases.end());
+    for (std::size_t l = 1; l < weights_.size(); ++l)
+      out.push_back(sum.weights[l - 1].narrow(0, 0, width(l)).narrow(1, 0, weights_[l].size(1)).contiguous());
+    for (std::size_t l = 0; l < biases_.size(); ++l) out.push_back(sum.biases[l].narrow(0, 0, width(l)));
     out.resize(wanted.size(), grad_first);
     for (std::size_t i = 0; i < out.size(); ++i)
       if (!wanted[i]) out[i] = Tensor();
@@ -248,25 +267,54 @@ class MlpTiles {
     std::int64_t stride = 0;
   };
 
-  /// The buffers of one thread: what a tile is in each layer, and its gradient.
+  struct HalfRows {
+    tile::Half* data = nullptr;
+    std::int64_t stride = 0;
+  };
+
+  /// The left side of products, and what a weight's gradient is made of.
+  using Operand = std::conditional_t<rounds, HalfRows, ConstRows>;
+
+  /// The right side of products.
+  struct Right {
+    Tensor floats;           // [inner, columns] in whole vectors
+    tile::RightSide halves;  // instead, in bfloat16
+
+    explicit Right(Tensor const& matrix) {
+      if constexpr (rounds) halves = {cdata(matrix), matrix.size(0), matrix.size(1), matrix.stride(0), matrix.stride(1)};
+      else floats = padded(matrix);
+    }
+    std::int64_t columns() const { return rounds ? halves.columns : floats.size(1); }
+  };
+
+  /// The buffers of one thread: what a tile is in each layer, and its gradient. Operands are halves in bfloat16.
   struct Scratch {
-    std::vector<Tensor> activations, gradients;  // [tile, width] of each layer but the last; gradients: of the last, too
+    std::vector<Tensor> activations, gradients;  // [tile, width] of each layer but the last (operands); gradients: of the last, too
+    std::vector<Tensor> grad_operands;           // the gradients as operands, where these are halves
     std::vector<Tensor> given, grad_given;       // transformed, or of a width that is no whole vector
-    Tensor out;                                  // of a width that is no whole vector
+    std::vector<Tensor> given_operands;          // where operands are halves
+    Tensor first, out;                           // sums on the way to the first layer's output; of a width that is no whole vector
     Tensor normal, inverse;                      // [tile, m], [tile] of the layer norm
+    std::vector<tile::Lookup> lookups;
+    tile::Workspace space;
+    std::optional<tile::Registers> registers;
 
     Scratch(MlpTiles const& of, bool backward) {
       auto const make = [&](std::int64_t width) { return at::zeros({of.tile_, tile::pad<T>(width)}, of.weights_[0].options()); };
+      auto const operand = [&](std::int64_t width) { return rounds ? halves(of.tile_, width) : make(width); };
       for (std::size_t l = 0; l < of.weights_.size(); ++l) {
-        if (l + 1 < of.weights_.size()) activations.push_back(make(of.weights_[l].size(0)));
-        if (backward) gradients.push_back(make(of.weights_[l].size(0)));
+        if (l + 1 < of.weights_.size()) activations.push_back(operand(of.width(l)));
+        if (backward) gradients.push_back(make(of.width(l)));
+        if (backward && rounds) grad_operands.push_back(operand(of.width(l)));
       }
       if (!backward) out = make(of.out_width());
       for (auto const& part : of.given_) {
         given.push_back(make(part.size(1)));
+        if (rounds) given_operands.push_back(operand(part.size(1)));
         if (backward) grad_given.push_back(make(part.size(1)));
       }
       if (of.plan_.transform == PartTransform::layer_norm) normal = make(of.given_[0].size(1)), inverse = make(1);
+      if (rounds) first = make(of.width(0)), registers.emplace();
     }
   };
 
@@ -305,38 +353,175 @@ class MlpTiles {
     return out;
   }
 
+  static Tensor halves(std::int64_t rows, std::int64_t width) { return at::zeros({rows, tile::pad_halves(width)}, at::kShort); }
+
+  /// A buffer of operands.
+  static Operand operand(Tensor const& t) {
+    if constexpr (rounds) return {reinterpret_cast<tile::Half*>(t.data_ptr<std::int16_t>()), t.size(1)};
+    else return read(t);
+  }
+  /// Rows as an operand: themselves, or rounded into `buffer`.
+  static Operand operand(ConstRows from, std::int64_t n, std::int64_t width, std::vector<Tensor> const& buffers, std::size_t which) {
+    if constexpr (rounds) {
+      auto const to = operand(buffers[which]);
+      tile::round_rows(to.data, to.stride, n, width, from.data, from.stride);
+      return to;
+    } else {
+      return from;
+    }
+  }
+
   /// values · weight (+ the first layer's bias): [N, h] in whole vectors.
-  Tensor node_products(Tensor const& values, Tensor const& weight, bool with_bias) const {
-    auto out = at::empty({values.size(0), weight.size(1)}, weight.options());
+  Tensor node_products(Tensor const& values, Right const& weight, bool with_bias) const {
+    auto out = at::empty({values.size(0), weight.columns()}, values.options());
+    auto const* bias = with_bias && plan_.bias ? cdata(padded_bias_[0]) : nullptr;
     at::parallel_for(0, values.size(0), 1024, [&](std::int64_t begin, std::int64_t end) {
-      multiply({.rows = end - begin, .inner = values.size(1), .bias = with_bias && plan_.bias ? cdata(padded_bias_[0]) : nullptr},
-               read(values, begin), weight, {data(out) + begin * out.size(1), out.size(1)});
+      NodeTile tile(*this, values.size(1), 0);
+      for (auto first = begin, n = first; first < end; first += n) {
+        n = tile.rows(end - first);
+        multiply({.rows = n, .bias = bias}, tile.values(values, first, n), weight, tile.space,
+                 {data(out) + first * out.size(1), out.size(1)});
+      }
     });
     return out;
   }
 
+  /// Of the products of a gathered part, given the sums of their gradients [N, h]: the gradient by its weight, and by its values if wanted.
+  Tensor node_gradients(std::size_t g, Tensor const& scattered, Tensor& by_weight, bool wanted) const {
+    auto const& values = gathered_[g];
+    auto const weight = columns(weights_[0], gathered_column_[g], values);
+    if constexpr (!rounds) {
+      by_weight.copy_(at::mm(scattered.t(), values));
+      return wanted ? at::mm(scattered, weight) : Tensor();
+    } else {
+      Right const back(weight);
+      auto const nodes = values.size(0), m = values.size(1), per_part = (nodes + parts_ - 1) / parts_;
+      auto out = wanted ? at::empty({nodes, back.columns()}, values.options()) : Tensor();
+      std::vector<Tensor> sums(static_cast<std::size_t>(parts_));
+      each_part([&](std::int64_t part) {
+        auto& sum = sums[std::size_t(part)] = zeros_for_sums(width(0), m);
+        NodeTile tile(*this, m, width(0));
+        auto const end = std::min(nodes, (part + 1) * per_part);
+        for (auto first = part * per_part, n = first; first < end; first += n) {
+          n = tile.rows(end - first);
+          auto const up = tile.gradients(scattered, first, n);
+          add_transposed(sum, n, up, width(0), tile.values(values, first, n), m, tile.space);
+          if (wanted) multiply({.rows = n}, up, back, tile.space, {data(out) + first * out.size(1), out.size(1)});
+        }
+      });
+      by_weight.copy_(reduced(sums).narrow(0, 0, width(0)).narrow(1, 0, m));
+      return wanted ? out.narrow(1, 0, m).contiguous() : out;
+    }
+  }
+
+  /// Rows of nodes as operands: all at once where these are the rows themselves, else in tiles that are rounded.
+  struct NodeTile {
+    std::vector<Tensor> buffers;  // of values, of gradients
+    std::int64_t most = 0;
+    tile::Workspace space;
+    std::optional<tile::Registers> registers;
+
+    NodeTile(MlpTiles const& of, std::int64_t values, std::int64_t gradients) {
+      if constexpr (rounds) {
+        most = of.tile_;
+        buffers = {halves(most, values), halves(most, gradients)};
+        registers.emplace();
+      }
+    }
+    std::int64_t rows(std::int64_t left) const { return rounds ? std::min(left, most) : left; }
+    Operand values(Tensor const& from, std::int64_t first, std::int64_t n) const {
+      return operand(read(from, first), n, from.size(1), buffers, 0);
+    }
+    Operand gradients(Tensor const& from, std::int64_t first, std::int64_t n) const {
+      return operand(read(from, first), n, from.size(1), buffers, 1);
+    }
+  };
+
+  /// What a product of a tile begins with and ends in.
+  struct Step {
+    std::int64_t rows = 0;
+    T const* bias = nullptr;
+    bool add = false;  ///< to what c holds
+    bool relu = false;
+    Operand mask = {};
+    T* totals = nullptr;  ///< the sum of the rows that come out is added
+  };
+
   /// a · b → c, in whole vectors of b.
-  static void multiply(tile::Product<T> p, ConstRows a, Tensor const& b, Rows c) {
-    p.columns = b.size(1);
-    p.a = a.data, p.a_row = a.stride;
-    p.b = cdata(b), p.b_stride = b.size(1);
-    p.c = c.data, p.c_stride = c.stride;
-    tile::product(p);
+  static void multiply(Step const& s, ConstRows a, Right const& right, tile::Workspace&, Rows c) requires(!rounds)
+  {
+    auto const& b = right.floats;
+    tile::product<T>({.rows = s.rows,
+                      .inner = b.size(0),
+                      .columns = b.size(1),
+                      .a = a.data,
+                      .a_row = a.stride,
+                      .b = cdata(b),
+                      .b_stride = b.size(1),
+                      .c = c.data,
+                      .c_stride = c.stride,
+                      .add = s.add,
+                      .bias = s.bias,
+                      .relu = s.relu,
+                      .mask = s.mask.data,
+                      .mask_stride = s.mask.stride});
+  }
+  /// a · b → c and, as `width` columns of halves, `to`; either may be nowhere.
+  static void multiply(Step const& s, HalfRows a, Right const& b, tile::Workspace& space, Rows c, HalfRows to = {}, std::int64_t width = 0,
+                       std::vector<tile::Lookup> const& lookups = {}) requires rounds
+  {
+    tile::product({.rows = s.rows,
+                   .a = a.data,
+                   .a_stride = a.stride,
+                   .b = &b.halves,
+                   .bias = s.bias,
+                   .lookups = lookups.data(),
+                   .lookup_count = std::int64_t(lookups.size()),
+                   .d = s.add ? c.data : nullptr,
+                   .d_stride = c.stride,
+                   .relu = s.relu,
+                   .mask = s.mask.data,
+                   .mask_stride = s.mask.stride,
+                   .c = c.data,
+                   .c_stride = c.stride,
+                   .halves = to.data,
+                   .halves_stride = to.stride,
+                   .width = width,
+                   .totals = s.totals},
+                  space);
   }
 
   /// sum += aᵀ · b over n rows.
-  static void add_transposed(Tensor& sum, std::int64_t n, ConstRows a, ConstRows b) {
-    tile::product<T>({.rows = sum.size(0),
-                      .inner = n,
-                      .columns = sum.size(1),
-                      .a = a.data,
-                      .a_row = 1,
-                      .a_column = a.stride,
-                      .b = b.data,
-                      .b_stride = b.stride,
-                      .c = data(sum),
-                      .c_stride = sum.size(1),
-                      .add = true});
+  static void add_transposed(Tensor& sum, std::int64_t n, Operand a, std::int64_t a_width, Operand b, std::int64_t b_width,
+                             tile::Workspace& space) {
+    if constexpr (rounds)
+      tile::add_transposed({.rows = n,
+                            .left = a.data,
+                            .left_stride = a.stride,
+                            .left_width = a_width,
+                            .right = b.data,
+                            .right_stride = b.stride,
+                            .right_width = b_width,
+                            .sum = data(sum),
+                            .sum_stride = sum.size(1)},
+                           space);
+    else
+      tile::product<T>({.rows = a_width,
+                        .inner = n,
+                        .columns = sum.size(1),
+                        .a = a.data,
+                        .a_row = 1,
+                        .a_column = a.stride,
+                        .b = b.data,
+                        .b_stride = b.stride,
+                        .c = data(sum),
+                        .c_stride = sum.size(1),
+                        .add = true});
+  }
+
+  /// Where aᵀ · b of these widths is added up: in whole vectors, and in whole tiles where operands are halves.
+  Tensor zeros_for_sums(std::int64_t a_width, std::int64_t b_width) const {
+    return at::zeros({rounds ? tile::pad<T>(a_width) : a_width, tile::pad<T>(b_width)}, weights_[0].options());
   }
 
   template <class Do>
@@ -356,10 +541,10 @@ class MlpTiles {
   void make(Gradients& sums) const {
     auto const zeros = [&](std::int64_t n, std::int64_t width) { return at::zeros({n, width}, weights_[0].options()); };
     for (auto const& part : gathered_) sums.scattered.push_back(zeros(part.size(0), width(0)));
-    for (auto const& part : given_) sums.given.push_back(zeros(width(0), tile::pad<T>(part.size(1))));
+    for (auto const& part : given_) sums.given.push_back(zeros_for_sums(width(0), part.size(1)));
     for (auto const& part : norm_) sums.norm.push_back(at::zeros_like(part));
-    for (std::size_t l = 1; l < weights_.size(); ++l) sums.weights.push_back(zeros(width(l), tile::pad<T>(weights_[l].size(1))));
-    for (auto const& bias : biases_) sums.biases.push_back(at::zeros_like(bias));
+    for (std::size_t l = 1; l < weights_.size(); ++l) sums.weights.push_back(zeros_for_sums(width(l), weights_[l].size(1)));
+    for (auto const& bias : padded_bias_) sums.biases.push_back(at::zeros_like(bias[0]));
   }
 
   /// Rows begin … begin + n of an index, all of them in 0 … count − 1.
@@ -399,30 +584,72 @@ class MlpTiles {
     return {to.data, to.stride};
   }
 
+  /// The same as an operand.
+  Operand given_operand(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, bool whole) const {
+    return operand(given(scratch, k, begin, n, whole && !rounds), n, given_[k].size(1), scratch.given_operands, k);
+  }
+
   /// All layers; the hidden ones stay in `scratch`. The last is written to `out`, or left out where that is nowhere.
   void run_layers(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows out) const {
     auto const layers = weights_.size();
-    auto const place = [&](std::size_t l) { return l + 1 == layers ? out : rows(scratch.activations[l]); };
     auto const relu_after = [&](std::size_t l) { return l + 1 < layers || plan_.final_relu; };
     auto const bias = [&](std::size_t l) { return plan_.bias ? cdata(padded_bias_[l]) : nullptr; };
-    if (place(0).data != nullptr) first_layer(scratch, begin, n, place(0), relu_after(0), bias(0));
-    for (std::size_t l = 1; l < layers && place(l).data != nullptr; ++l)
-      multiply({.rows = n, .inner = width(l - 1), .bias = bias(l), .relu = relu_after(l)}, read(scratch.activations[l - 1]),
-               forward_[l - 1], place(l));
+    auto const left_out = [&](std::size_t l) { return l + 1 == layers && out.data == nullptr; };
+    if constexpr (rounds) {
+      auto const hidden = [&](std::size_t l) { return l + 1 < layers ? operand(scratch.activations[l]) : HalfRows{}; };
+      auto const last = [&](std::size_t l) { return l + 1 < layers ? Rows{} : out; };
+      if (!left_out(0)) first_layer_rounded(scratch, begin, n, last(0), hidden(0), relu_after(0), bias(0));
+      for (std::size_t l = 1; l < layers && !left_out(l); ++l)
+        multiply({.rows = n, .bias = bias(l), .relu = relu_after(l)}, operand(scratch.activations[l - 1]), forward_[l - 1], scratch.space,
+                 last(l), hidden(l), width(l));
+    } else {
+      auto const place = [&](std::size_t l) { return l + 1 == layers ? out : rows(scratch.activations[l]); };
+      if (!left_out(0)) first_layer(scratch, begin, n, place(0), relu_after(0), bias(0));
+      for (std::size_t l = 1; l < layers && !left_out(l); ++l)
+        multiply({.rows = n, .bias = bias(l), .relu = relu_after(l)}, read(scratch.activations[l - 1]), forward_[l - 1], scratch.space,
+                 place(l));
+    }
   }
 
-  void first_layer(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows z, bool relu, T const* bias) const {
+  void gather_products(std::int64_t begin, std::int64_t n, Rows z) const {
     for (std::size_t g = 0; g < gathered_.size(); ++g) {
       auto const* index = rows_of(indices_[g], begin, n, gathered_[g].size(0));
       auto const from = read(products_[g]);
       if (g == 0) tile::gather<false>(z.data, z.stride, n, from.stride, from.data, from.stride, index);  // with the bias
       else tile::gather<true>(z.data, z.stride, n, from.stride, from.data, from.stride, index);
     }
-    for (std::size_t k = 0; k < given_.size(); ++k)
-      multiply(
-          {.rows = n, .inner = given_[k].size(1), .add = k > 0 || !gathered_.empty(), .bias = bias, .relu = relu && k + 1 == given_.size()},
-          given(scratch, k, begin, n, false), given_forward_[k], z);
+  }
+
+  void first_layer(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows z, bool relu, T const* bias) const {
+    gather_products(begin, n, z);
+    for (std::size_t k = 0; k < given_.size(); ++k) {
+      bool const adds = k > 0 || !gathered_.empty();
+      multiply({.rows = n, .bias = adds ? nullptr : bias, .add = adds, .relu = relu && k + 1 == given_.size()},
+               given(scratch, k, begin, n, false), given_forward_[k], scratch.space, z);
+    }
     if (given_.empty() && relu) tile::relu(z.data, z.stride, n, width(0), z.data, z.stride);
+  }
+
+  /// The same to `z` or, rounded, to `to`. The first given part's product looks the gathered ones' products up.
+  void first_layer_rounded(Scratch& scratch, std::int64_t begin, std::int64_t n, Rows z, HalfRows to, bool relu, T const* bias) const {
+    if (given_.empty()) {
+      auto const sum = z.data != nullptr ? z : rows(scratch.first);
+      gather_products(begin, n, sum);
+      if (relu) tile::relu(sum.data, sum.stride, n, width(0), sum.data, sum.stride);
+      if (to.data != nullptr) tile::round_rows(to.data, to.stride, n, width(0), sum.data, sum.stride);
+      return;
+    }
+    scratch.lookups.clear();
+    for (std::size_t g = 0; g < gathered_.size(); ++g)
+      scratch.lookups.push_back({cdata(products_[g]), products_[g].size(1), rows_of(indices_[g], begin, n, gathered_[g].size(0))});
+    auto const sum = z.data != nullptr ? z : given_.size() > 1 ? rows(scratch.first) : Rows{};
+    for (std::size_t k = 0; k < given_.size(); ++k) {
+      bool const last = k + 1 == given_.size();
+      multiply({.rows = n, .bias = gathered_.empty() && k == 0 ? bias : nullptr, .add = k > 0, .relu = relu && last},
+               given_operand(scratch, k, begin, n, false), given_forward_[k], scratch.space, sum, last ? to : HalfRows{}, width(0),
+               scratch.lookups);
+      scratch.lookups.clear();
+    }
   }
 
   /// The gradient of a tile of the output.
@@ -444,35 +671,52 @@ class MlpTiles {
                      Tensor& grad_first, Gradients& sums) const {
     run_layers(scratch, begin, n, {});
     auto const last = top(scratch, begin, n, up);
+    auto const totals = [&](std::size_t l) { return plan_.bias ? data(sums.biases[l]) : nullptr; };
     auto g = last;
+    auto a = operand(last, n, out_width(), scratch.grad_operands, weights_.size() - 1);
+    if (plan_.bias) tile::column_sums(totals(weights_.size() - 1), n, out_width(), g.data, g.stride);
     for (auto l = weights_.size() - 1; l > 0; --l) {
-      auto const below = read(scratch.activations[l - 1]);
-      add_transposed(sums.weights[l - 1], n, g, below);
-      if (plan_.bias) tile::column_sums(data(sums.biases[l]), n, width(l), g.data, g.stride);
+      auto const below = operand(scratch.activations[l - 1]);
+      add_transposed(sums.weights[l - 1], n, a, width(l), below, width(l - 1), scratch.space);
       auto const next = rows(scratch.gradients[l - 1]);
-      multiply({.rows = n, .inner = width(l), .mask = below.data, .mask_stride = below.stride}, g, back_[l - 1], next);
+      if constexpr (rounds) {
+        auto const halves = operand(scratch.grad_operands[l - 1]);
+        bool const read_as_floats = l == 1 && (!gathered_.empty() || plan_.late);
+        multiply({.rows = n, .mask = below, .totals = totals(l - 1)}, a, back_[l - 1], scratch.space, read_as_floats ? next : Rows{},
+                 halves, width(l - 1));
+        a = halves;
+      } else {
+        multiply({.rows = n, .mask = below}, a, back_[l - 1], scratch.space, next);
+        if (plan_.bias) tile::column_sums(totals(l - 1), n, width(l - 1), next.data, next.stride);
+        a = {next.data, next.stride};
+      }
       g = {next.data, next.stride};
     }
 
     if (grad_first.defined()) tile::copy<false>(data(grad_first) + begin * width(0), width(0), n, width(0), g.data, g.stride);
-    if (plan_.bias) tile::column_sums(data(sums.biases[0]), n, width(0), g.data, g.stride);
     for (std::size_t i = 0; i < gathered_.size(); ++i)
       tile::scatter_add(data(sums.scattered[i]), n, width(0), g.data, g.stride,
                         indices_[i].template const_data_ptr<std::int64_t>() + begin);
     for (std::size_t k = 0; k < given_.size(); ++k) {
-      bool const made = weights_.size() > 1 && plan_.transform != PartTransform::none;  // by run_layers
-      add_transposed(sums.given[k], n, g, made ? read(scratch.given[k]) : given(scratch, k, begin, n, true));
-      if (grad_given[k].defined() || !norm_.empty()) backward_given(scratch, k, begin, n, g, last, grad_given[k], sums);
+      add_transposed(sums.given[k], n, a, width(0), given_again(scratch, k, begin, n), given_[k].size(1), scratch.space);
+      if (grad_given[k].defined() || !norm_.empty()) backward_given(scratch, k, begin, n, a, last, grad_given[k], sums);
     }
   }
 
-  void backward_given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, ConstRows g, ConstRows last, Tensor& gradient,
+  /// A given part as an operand in whole vectors, where `run_layers` may have made it.
+  Operand given_again(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n) const {
+    bool const made = weights_.size() > 1 && (rounds || plan_.transform != PartTransform::none);
+    if (!made) return given_operand(scratch, k, begin, n, true);
+    return operand(rounds ? scratch.given_operands[k] : scratch.given[k]);
+  }
+
+  void backward_given(Scratch& scratch, std::size_t k, std::int64_t begin, std::int64_t n, Operand g, ConstRows last, Tensor& gradient,
                       Gradients& sums) const {
     auto const m = given_[k].size(1);
     bool const direct = gradient.defined() && m == tile::pad<T>(m);
     T* const out = gradient.defined() ? data(gradient) + begin * m : nullptr;
     auto const to = direct ? Rows{out, m} : rows(scratch.grad_given[k]);
-    multiply({.rows = n, .inner = width(0)}, g, given_back_[k], to);
+    multiply({.rows = n}, g, given_back_[k], scratch.space, to);
     if (plan_.transform == PartTransform::relu) tile::mask(to.data, to.stride, n, m, cdata(given_[k]) + begin * m, m);
     if (!norm_.empty()) {
       T *const grad_weight = data(sums.norm[0]), *const grad_bias = data(sums.norm[1]);
@@ -488,7 +732,8 @@ class MlpTiles {
 
   MlpPlan plan_;
   std::vector<Tensor> gathered_, given_, norm_, weights_, biases_, indices_;
-  std::vector<Tensor> products_, given_forward_, forward_, given_back_, back_, padded_bias_;
+  std::vector<Tensor> products_, padded_bias_;
+  std::vector<Right> given_forward_, forward_, given_back_, back_;
   std::vector<std::int64_t> gathered_column_, given_column_, bounds_;
   std::int64_t tile_ = 0, parts_ = 1;
 };

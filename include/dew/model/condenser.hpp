@@ -59,6 +59,7 @@ struct Condenser {
     std::int64_t pixel_layers = 0;
     double initial_scale = 1;
     int smoothing = 0;
+    Products products = Products::float32;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -85,7 +86,8 @@ struct Condenser {
                      "hits on the first so many layers have an encoder of their own, all others another one, both row-normalised "
                      "residual networks; 0: one encoder"),
           DEW_OPTION(initial_scale, "", "learned factor of all coordinates before training"),
-          DEW_OPTION(smoothing, "", "times that coordinates are averaged along the edges, each with a learned weight; 0: never"));
+          DEW_OPTION(smoothing, "", "times that coordinates are averaged along the edges, each with a learned weight; 0: never"),
+          DEW_OPTION(products, "", "precision of the operands of the MLPs' matrix products; sums are float32"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -152,9 +154,9 @@ struct Condenser {
       deeper.depth = 2;
       net->node_two_detectors = net->register_module("node_encoder", std::make_shared<TwoDetectorNetwork>(deeper, o.pixel_layers));
     } else if (o.encoder == Encoder::mlp)
-      net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes()));
+      net->node_mlp = net->register_module("node_encoder", detail::mlp_encoder(o.encoder, node_in, o.hidden, o.nodes(), o.products));
     else net->node_residual = net->register_module("node_encoder", std::make_shared<ResidualNetwork>(residual));
-    net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, edge_in, o.hidden, o.edges()));
+    net->edge_encoder = net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, edge_in, o.hidden, o.edges(), o.products));
     net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
                                                                                   .node = o.nodes(),
                                                                                   .edge = o.edges(),
@@ -162,14 +164,17 @@ struct Condenser {
                                                                                   .layers = o.layers,
                                                                                   .alpha = o.alpha,
                                                                                   .batch_norm = o.batch_norm,
-                                                                                  .add_input = o.add_input}));
+                                                                                  .add_input = o.add_input,
+                                                                                  .products = o.products}));
     net->beta_head = net->register_module(
-        "beta_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers}));
+        "beta_head",
+        std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = 1, .hidden = o.hidden, .layers = o.beta_layers, .products = o.products}));
     net->latent_head = net->register_module(
-        "latent_head", std::make_shared<Mlp>(MlpShape{.in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers}));
+        "latent_head", std::make_shared<Mlp>(MlpShape{
+                           .in = o.nodes(), .out = o.latent, .hidden = o.hidden, .layers = o.latent_layers, .products = o.products}));
     if (o.smoothing > 0)
-      net->gate_head =
-          net->register_module("gate_head", std::make_shared<Mlp>(MlpShape{.in = o.edges(), .out = 1, .hidden = o.hidden, .layers = 2}));
+      net->gate_head = net->register_module(
+          "gate_head", std::make_shared<Mlp>(MlpShape{.in = o.edges(), .out = 1, .hidden = o.hidden, .layers = 2, .products = o.products}));
     net->latent_scale = net->register_parameter("latent_scale", at::full({1}, o.initial_scale, at::kFloat));
     return net;
   }

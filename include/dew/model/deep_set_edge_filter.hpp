@@ -19,9 +19,11 @@ struct DeepSetEdgeFilter {
   struct Options {
     std::int64_t hidden = 64;
     int layers = 3;
+    Products products = Products::float32;
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(hidden, "", "width of a hit's code; the edges' network is twice as wide"),
-                              DEW_OPTION(layers, "", "linear layers of each of the two networks"));
+                              DEW_OPTION(layers, "", "linear layers of each of the two networks"),
+                              DEW_OPTION(products, "", "precision of the operands of the MLPs' matrix products; sums are float32"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -36,11 +38,16 @@ struct DeepSetEdgeFilter {
   std::shared_ptr<Module> make(Widths const& widths) const {
     auto const h = options.hidden;
     auto net = std::make_shared<Module>();
-    net->hits = net->register_module(
-        "hits", std::make_shared<Mlp>(MlpShape{
-                    .in = widths[key::hit_features], .out = h, .hidden = h, .layers = options.layers, .bias = false, .final_relu = true}));
+    net->hits = net->register_module("hits", std::make_shared<Mlp>(MlpShape{.in = widths[key::hit_features],
+                                                                            .out = h,
+                                                                            .hidden = h,
+                                                                            .layers = options.layers,
+                                                                            .bias = false,
+                                                                            .final_relu = true,
+                                                                            .products = options.products}));
     net->edges = net->register_module(
-        "edges", std::make_shared<Mlp>(MlpShape{.in = 2 * h, .out = 1, .hidden = 2 * h, .layers = options.layers, .bias = false}));
+        "edges", std::make_shared<Mlp>(MlpShape{
+                     .in = 2 * h, .out = 1, .hidden = 2 * h, .layers = options.layers, .bias = false, .products = options.products}));
     return net;
   }
 

@@ -40,6 +40,7 @@ struct EdgeClassifier {
     HeadEdges head = HeadEdges::last;
     bool head_nodes = true;
     bool embeddings = false;
+    Products products = Products::float32;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -52,7 +53,8 @@ struct EdgeClassifier {
           DEW_OPTION(encoder, "", "networks that encode the inputs; reference: MLPs of 2 layers without bias, with a final ReLU"),
           DEW_OPTION(head, "", "edge embeddings that the head reads"),
           DEW_OPTION(head_nodes, "", "the head reads the embeddings of both ends"),
-          DEW_OPTION(embeddings, "", "write the last node and edge embeddings; false: they have width 0"));
+          DEW_OPTION(embeddings, "", "write the last node and edge embeddings; false: they have width 0"),
+          DEW_OPTION(products, "", "precision of the operands of the MLPs' matrix products; sums are float32"));
     }
     bool operator==(Options const&) const = default;
     std::int64_t nodes() const { return node_width > 0 ? node_width : hidden; }
@@ -73,9 +75,9 @@ struct EdgeClassifier {
     auto const& o = options;
     auto net = std::make_shared<Module>();
     net->node_encoder =
-        net->register_module("node_encoder", detail::mlp_encoder(o.encoder, widths[key::hit_features], o.hidden, o.nodes()));
+        net->register_module("node_encoder", detail::mlp_encoder(o.encoder, widths[key::hit_features], o.hidden, o.nodes(), o.products));
     net->edge_encoder =
-        net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, widths[key::edge_features], o.hidden, o.edges()));
+        net->register_module("edge_encoder", detail::mlp_encoder(o.encoder, widths[key::edge_features], o.hidden, o.edges(), o.products));
     net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = o.stack,
                                                                                   .node = o.nodes(),
                                                                                   .edge = o.edges(),
@@ -83,11 +85,13 @@ struct EdgeClassifier {
                                                                                   .layers = o.layers,
                                                                                   .alpha = o.alpha,
                                                                                   .batch_norm = o.batch_norm,
-                                                                                  .add_input = o.add_input}));
+                                                                                  .add_input = o.add_input,
+                                                                                  .products = o.products}));
     auto const collected = o.head == HeadEdges::last ? 1 : 1 + (o.stack == StackKind::skip2 ? o.layers / 2 : o.layers);
     net->head = net->register_module(
         "head",
-        std::make_shared<Mlp>(MlpShape{.in = (o.head_nodes ? 2 * o.nodes() : 0) + collected * o.edges(), .out = 1, .hidden = o.hidden}));
+        std::make_shared<Mlp>(MlpShape{
+            .in = (o.head_nodes ? 2 * o.nodes() : 0) + collected * o.edges(), .out = 1, .hidden = o.hidden, .products = o.products}));
     return net;
   }
 

@@ -23,13 +23,15 @@ struct EmbeddingRefinement {
     int layers = 3;
     double alpha = 0.5;
     double input_share = 0.5;
+    Products products = Products::float32;
 
     static constexpr auto describe() {
       return hana::make_tuple(DEW_OPTION(dimension, "", "dimension of the embedding; so many first hit features are what is moved"),
                               DEW_OPTION(hidden, "", "width of nodes, edges and hidden layers"),
                               DEW_OPTION(layers, "", "interaction networks in the stack"),
                               DEW_OPTION(alpha, "", "share of the residual in the stack; 0: no residual"),
-                              DEW_OPTION(input_share, "", "share a of the input: a * features + (1 - a) * network"));
+                              DEW_OPTION(input_share, "", "share a of the input: a * features + (1 - a) * network"),
+                              DEW_OPTION(products, "", "precision of the operands of the MLPs' matrix products; sums are float32"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -53,15 +55,18 @@ struct EmbeddingRefinement {
           o.input_share);
     auto net = std::make_shared<Module>();
     auto const mlp = [&](char const* of, std::int64_t in, std::int64_t out) {
-      return net->register_module(of,
-                                  std::make_shared<Mlp>(MlpShape{.in = in, .out = out, .hidden = o.hidden, .layers = 2, .bias = false}));
+      return net->register_module(of, std::make_shared<Mlp>(MlpShape{
+                                          .in = in, .out = out, .hidden = o.hidden, .layers = 2, .bias = false, .products = o.products}));
     };
     net->node_encoder = mlp("node_encoder", widths[key::hit_features], o.hidden);
     net->edge_encoder = mlp("edge_encoder", widths[key::edge_features], o.hidden);
-    net->stack = net->register_module(
-        "stack",
-        std::make_shared<Stack>(StackShape{
-            .kind = StackKind::skip1, .node = o.hidden, .edge = o.hidden, .hidden = o.hidden, .layers = o.layers, .alpha = o.alpha}));
+    net->stack = net->register_module("stack", std::make_shared<Stack>(StackShape{.kind = StackKind::skip1,
+                                                                                  .node = o.hidden,
+                                                                                  .edge = o.hidden,
+                                                                                  .hidden = o.hidden,
+                                                                                  .layers = o.layers,
+                                                                                  .alpha = o.alpha,
+                                                                                  .products = o.products}));
     net->decoder = mlp("decoder", o.hidden, o.dimension);
     net->scale = net->register_parameter("scale", at::ones({1}));
     return net;

@@ -17,9 +17,12 @@ constexpr auto names_of(Encoder) { return std::array{"mlp", "reference"}; }
 
 namespace detail {
 /// MLP₃, or the reference's MLP₂ without bias and with a final ReLU.
-inline std::shared_ptr<Mlp> mlp_encoder(Encoder kind, std::int64_t in, std::int64_t hidden, std::int64_t out) {
-  if (kind == Encoder::mlp) return std::make_shared<Mlp>(MlpShape{.in = in, .out = out, .hidden = hidden, .layers = 3});
-  return std::make_shared<Mlp>(MlpShape{.in = in, .out = out, .hidden = hidden, .layers = 2, .bias = false, .final_relu = true});
+inline std::shared_ptr<Mlp> mlp_encoder(Encoder kind, std::int64_t in, std::int64_t hidden, std::int64_t out,
+                                        Products products = Products::float32) {
+  if (kind == Encoder::mlp)
+    return std::make_shared<Mlp>(MlpShape{.in = in, .out = out, .hidden = hidden, .layers = 3, .products = products});
+  return std::make_shared<Mlp>(
+      MlpShape{.in = in, .out = out, .hidden = hidden, .layers = 2, .bias = false, .final_relu = true, .products = products});
 }
 }  // namespace detail
 

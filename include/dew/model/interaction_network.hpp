@@ -13,6 +13,7 @@ namespace dew {
 struct InteractionShape {
   std::int64_t node_in = 1, edge_in = 1, node_out = 1, edge_out = 1;
   std::int64_t hidden = 0;  ///< of both MLPs; 0: each MLP's own max(in, out)
+  Products products = Products::float32;
 };
 
 /// e' = MLP₃([x_t, x_s, e]); x' = MLP₃([x_t, Σ_{edges into t} e']). x [N, n], edge_index [2, E], e [E, m]. From arXiv:2103.16701.
@@ -21,9 +22,12 @@ class InteractionNetwork : public torch::nn::Module {
  public:
   explicit InteractionNetwork(InteractionShape const& s)
       : relational_model_(register_module(
-            "relational_model", std::make_shared<Mlp>(MlpShape{.in = 2 * s.node_in + s.edge_in, .out = s.edge_out, .hidden = s.hidden}))),
+            "relational_model", std::make_shared<Mlp>(MlpShape{
+                                    .in = 2 * s.node_in + s.edge_in, .out = s.edge_out, .hidden = s.hidden, .products = s.products}))),
         object_model_(register_module(
-            "object_model", std::make_shared<Mlp>(MlpShape{.in = s.node_in + s.edge_out, .out = s.node_out, .hidden = s.hidden}))) {}
+            "object_model",
+            std::make_shared<Mlp>(MlpShape{.in = s.node_in + s.edge_out, .out = s.node_out, .hidden = s.hidden, .products = s.products}))) {
+  }
 
   /// (x', e')
   std::pair<Tensor, Tensor> forward(Tensor const& x, Tensor const& edge_index, Tensor const& e) const {

@@ -20,6 +20,7 @@ struct MlpShape {
   int layers = 3;           ///< linear layers; 1 counts as 2
   bool bias = true;         ///< for all layers or for none
   bool final_relu = false;
+  Products products = Products::float32;  ///< precision of what is multiplied
 };
 
 /// Linear in → h, then max(L − 2, 0) times (ReLU, Linear h → h), then ReLU, Linear h → out; optionally a final ReLU. [R, in] → [R, out].
@@ -27,7 +28,7 @@ struct MlpShape {
 /// Parameters are called as in a PyTorch `Sequential` of linear layers and ReLUs: `layers.0.weight`, `layers.2.weight`, …
 class Mlp : public torch::nn::Module {
  public:
-  explicit Mlp(MlpShape const& shape) : final_relu_(shape.final_relu) {
+  explicit Mlp(MlpShape const& shape) : final_relu_(shape.final_relu), products_(shape.products) {
     check(shape.in > 0 && shape.out > 0 && shape.hidden >= 0, ErrorKind::usage, "an MLP needs widths above 0, got {} -> {}, hidden {}",
           shape.in, shape.out, shape.hidden);
     auto const hidden = shape.hidden > 0 ? shape.hidden : std::max(shape.in, shape.out);
@@ -43,7 +44,7 @@ class Mlp : public torch::nn::Module {
 
   /// Weights and biases, as `gathered_mlp` reads them.
   MlpLayers parameters_by_layer() const {
-    MlpLayers out{.final_relu = final_relu_};
+    MlpLayers out{.final_relu = final_relu_, .products = products_};
     for (auto const& layer : layers_) {
       out.weights.push_back(layer->weight);
       if (layer->bias.defined()) out.biases.push_back(layer->bias);
@@ -56,6 +57,7 @@ class Mlp : public torch::nn::Module {
  private:
   std::vector<torch::nn::Linear> layers_;
   bool final_relu_;
+  Products products_;
 };
 
 }  // namespace dew

@@ -32,6 +32,7 @@ struct PointCloudNetwork {
     std::int64_t block_hidden = 100;
     std::int64_t head_hidden = 64;
     double alpha = 0.5;
+    Products products = Products::float32;
 
     static constexpr auto describe() {
       return hana::make_tuple(
@@ -40,7 +41,8 @@ struct PointCloudNetwork {
           DEW_OPTION(layers, "", "interaction networks in a block"), DEW_OPTION(node_width, "", "width of a node behind a block"),
           DEW_OPTION(edge_width, "", "width of an edge in a block"),
           DEW_OPTION(block_hidden, "", "width of the hidden layers of the blocks' MLPs"),
-          DEW_OPTION(head_hidden, "", "width of the hidden layers of the heads"), DEW_OPTION(alpha, "", "share of the residual"));
+          DEW_OPTION(head_hidden, "", "width of the hidden layers of the heads"), DEW_OPTION(alpha, "", "share of the residual"),
+          DEW_OPTION(products, "", "precision of the operands of the MLPs' matrix products; sums are float32"));
     }
     bool operator==(Options const&) const = default;
   };
@@ -59,10 +61,14 @@ struct PointCloudNetwork {
 
     Block(Options const& o, std::int64_t in, std::int64_t k) : neighbours(k), alpha(o.alpha) {
       node_encoder = register_module(
-          "node_encoder", std::make_shared<Mlp>(MlpShape{.in = 2 * in, .out = o.node_width, .hidden = o.block_hidden, .layers = 2}));
-      edge_encoder = register_module(
-          "edge_encoder", std::make_shared<Mlp>(MlpShape{
-                              .in = 2 * o.node_width, .out = o.edge_width, .hidden = o.block_hidden, .layers = 2, .final_relu = true}));
+          "node_encoder", std::make_shared<Mlp>(
+                              MlpShape{.in = 2 * in, .out = o.node_width, .hidden = o.block_hidden, .layers = 2, .products = o.products}));
+      edge_encoder = register_module("edge_encoder", std::make_shared<Mlp>(MlpShape{.in = 2 * o.node_width,
+                                                                                    .out = o.edge_width,
+                                                                                    .hidden = o.block_hidden,
+                                                                                    .layers = 2,
+                                                                                    .final_relu = true,
+                                                                                    .products = o.products}));
       auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
       for (int i = 0; i < o.layers; ++i)
         networks.push_back(
@@ -70,7 +76,8 @@ struct PointCloudNetwork {
                                                                                                              .edge_in = o.edge_width,
                                                                                                              .node_out = o.node_width,
                                                                                                              .edge_out = o.edge_width,
-                                                                                                             .hidden = o.block_hidden})));
+                                                                                                             .hidden = o.block_hidden,
+                                                                                                             .products = o.products})));
     }
 
     Tensor forward(Tensor const& x) const {  // [N, in] → [N, node_width]
@@ -104,10 +111,11 @@ struct PointCloudNetwork {
       net->blocks.push_back(blocks->register_module(
           std::to_string(i),
           std::make_shared<Block>(o, i == 0 ? widths[key::hit_features] : o.node_width, i == 0 ? o.blocks : o.blocks - i + 1)));
-    net->beta_head =
-        net->register_module("beta_head", std::make_shared<Mlp>(MlpShape{.in = o.node_width, .out = 1, .hidden = o.head_hidden}));
-    net->latent_head =
-        net->register_module("latent_head", std::make_shared<Mlp>(MlpShape{.in = o.node_width, .out = o.latent, .hidden = o.head_hidden}));
+    net->beta_head = net->register_module(
+        "beta_head", std::make_shared<Mlp>(MlpShape{.in = o.node_width, .out = 1, .hidden = o.head_hidden, .products = o.products}));
+    net->latent_head = net->register_module(
+        "latent_head",
+        std::make_shared<Mlp>(MlpShape{.in = o.node_width, .out = o.latent, .hidden = o.head_hidden, .products = o.products}));
     return net;
   }
 

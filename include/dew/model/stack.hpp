@@ -27,6 +27,7 @@ struct StackShape {
   double alpha = 0.5;       ///< share of the residual; 0 leaves it out (not used by prenorm)
   bool batch_norm = false;  ///< skip2: batch norm on each layer's inputs
   bool add_input = false;   ///< skip_top: the residual is the input, not the first layer's output
+  Products products = Products::float32;
 };
 
 /// n layers on a graph: x [N, n], edge_index [2, E], e [E, m]. (x', e') below is what the layer's interaction network gives.
@@ -51,8 +52,12 @@ class Stack : public torch::nn::Module {
     check(shape.kind != StackKind::skip2 || shape.layers % 2 == 0, ErrorKind::usage, "a skip2 stack needs an even number of layers, got {}",
           shape.layers);
     auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
-    InteractionShape const layer{
-        .node_in = shape.node, .edge_in = shape.edge, .node_out = shape.node, .edge_out = shape.edge, .hidden = shape.hidden};
+    InteractionShape const layer{.node_in = shape.node,
+                                 .edge_in = shape.edge,
+                                 .node_out = shape.node,
+                                 .edge_out = shape.edge,
+                                 .hidden = shape.hidden,
+                                 .products = shape.products};
     for (int i = 0; i < shape.layers; ++i)
       layers_.push_back(layers->register_module(std::to_string(i), std::make_shared<InteractionNetwork>(layer)));
     if (shape.kind == StackKind::prenorm) {

@@ -185,7 +185,8 @@ TEST_CASE("gathered MLP in bfloat16: on small whole numbers the numbers of float
       auto const a = gradients(got, call.leaves, up, no_sums), b = gradients(expected, call.leaves, up, no_sums);
       for (std::size_t i = 0; i < a.size(); ++i) {
         CAPTURE(i);
-        CHECK(at::allclose(a[i], b[i], 4e-3, 1e-6));  // sums of a hundred rows at a node may not be whole in 8 bits
+        if (shape.rows < 1000) CHECK(at::equal(a[i], b[i]));
+        else CHECK((a[i] - b[i]).norm().item<double>() <= 4e-3 * b[i].norm().item<double>());  // a node's sum may not fit into 8 bits
       }
     }
   }

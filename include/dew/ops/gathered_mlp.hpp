@@ -107,7 +107,7 @@ struct RoundedGradient : torch::autograd::Function<RoundedGradient> {
 inline Tensor linear(Products products, Tensor const& x, Tensor const& weight, Tensor const& bias = {}) {
   if (products == Products::float32 || x.scalar_type() != at::kFloat) return at::linear(x, weight, bias);
   auto const z = RoundedGradient::apply(at::linear(Rounded::apply(x), Rounded::apply(weight)));
-  return bias.defined() ? z + bias : z;
+  return bias.defined() ? z + bias : z.clone();  // may be changed in place, unlike what a function returned
 }
 
 /// All layers but the first, in torch operations; `z` is a temporary that is overwritten.

@@ -208,8 +208,7 @@ DEW_AMX_TARGET inline void put(T* to, V v) {
 }
 /// 16 halves, each in a word of its own.
 DEW_AMX_TARGET inline Words words(Half const* from) {
-  using Halves __attribute__((vector_size(32))) = Half;
-  return __builtin_convertvector(take<Halves>(from), Words);
+  return Words(_mm512_maskz_cvtepu16_epi32(0xffff, take<__m256i>(from)));  // masked: GCC 12 warns of the header's other form
 }
 
 /// Numbers too small to be normal become zero, as the products take them.

@@ -156,6 +156,9 @@ std::vector<Case> rounded_cases() {
     cases.push_back({.rows = rows, .gathered = {64, 64}, .given = {}, .widths = {48, 16}});
     cases.push_back({.rows = rows, .gathered = {}, .given = {100}, .final_relu = true, .widths = {1}});
     cases.push_back({.rows = rows, .gathered = {1}, .given = {}, .final_relu = true, .widths = {33}});
+    cases.push_back({.rows = rows, .gathered = {5, 5}, .given = {4, 33, 16}, .late = true, .widths = {40, 3}});
+    cases.push_back({.rows = rows, .gathered = {}, .given = {32, 1}, .late = true, .widths = {17, 1}});
+    cases.push_back({.rows = rows, .gathered = {5}, .given = {16, 3}, .bias = false, .final_relu = true, .late = true, .widths = {20}});
   }
   for (auto& shape : cases) shape.type = at::kFloat;
   return cases;
@@ -251,6 +254,39 @@ TEST_CASE("gathered MLP in bfloat16: the same bits each time, in any number of t
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(at::equal(a[i], b[i]));
   }
   at::set_num_threads(threads);
+}
+
+TEST_CASE("gathered MLP in bfloat16: late gradients are rounded where all others are") {
+  seed();
+  for (auto shape : rounded_cases())
+    if (shape.late) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.widths.front());
+      Call call(shape);
+      call.mlp.products = Products::bfloat16;
+      auto const run = [&](bool late) {
+        call.rows.late_gradients = late;
+        return gathered_mlp_and_sum(call.rows, call.mlp, call.target, call.targets);
+      };
+      auto const late = run(true), early = run(false);
+      auto const up_values = at::randn_like(late.values), up_sums = at::randn_like(late.sums);
+      auto const a = gradients(late, call.leaves, up_values, up_sums), b = gradients(early, call.leaves, up_values, up_sums);
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        CAPTURE(i);
+        CHECK(at::allclose(a[i], b[i], 1e-6, 1e-6 * (1 + (b[i].numel() > 0 ? b[i].abs().max().item<double>() : 0))));
+      }
+    }
+  auto const first = at::randn({12, 3}).requires_grad_(), weight = at::randn({2, 6}).requires_grad_();
+  auto const twice = [&](bool late) {
+    auto const values =
+        gathered_mlp({.given = {first, first.square()}, .late_gradients = late}, {.weights = {weight}, .products = Products::bfloat16});
+    auto const gradient = torch::autograd::grad({values.pow(3).sum()}, {first}, {}, std::nullopt, /*create_graph=*/true)[0];
+    auto out = torch::autograd::grad({gradient.square().sum()}, {first, weight});
+    out.push_back(gradient);
+    return out;
+  };
+  auto const got = twice(true), expected = twice(false);
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(((got[i] - expected[i]).norm() / expected[i].norm()).item<double>() < 1e-5);
 }
 
 TEST_CASE("gathered MLP in bfloat16: NaN and infinity stay in their rows, doubles keep their precision") {

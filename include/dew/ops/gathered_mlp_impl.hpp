@@ -1,147 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // The body of ops/gathered_mlp.hpp on the CPU: tiles of rows that go through all layers, forward and backward.
 #pragma once
-#include <ATen/core/LegacyTypeDispatch.h>
-
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdint>
 #include <optional>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "dew/core/error.hpp"
-#include "dew/core/simd.hpp"
 #include "dew/core/torch_nn.hpp"
-#include "dew/ops/rounded_products.hpp"
+#include "dew/ops/gathered_mlp_nodes.hpp"
+#include "dew/ops/gathered_mlp_operands.hpp"
+#include "dew/ops/gathered_mlp_plan.hpp"
+#include "dew/ops/row_loops.hpp"
 #include "dew/ops/tile_loops.hpp"
 
-namespace dew {
-
-/// What the given parts of an MLP's rows go through before its first layer.
-enum class PartTransform { none, relu, layer_norm };
-
-/// In which precision numbers are multiplied with weights, forward and backward; sums are in float32 in both.
-///
-/// `bfloat16`: both operands of each product are rounded to 8 bits of precision first, the nearest and of two the even one; inputs, biases,
-/// layer norms, residuals, sums at targets and what leaves (values and gradients) keep float32. On Intel processors with AMX three to six times as many
-/// products a second; there numbers below 1.2e-38 count as zero. Elsewhere no faster. Tensors of another dtype than float32 are multiplied in their own.
-enum class Products { float32, bfloat16 };
-constexpr auto names_of(Products) { return std::array{"float32", "bfloat16"}; }
-
-namespace detail {
-
-/// Loops over a tile of rows; a stride is the distance of two of them.
-namespace tile {
-
-/// z = table[index], or += with `ADD`.
-template <bool ADD, class T>
-DEW_SIMD inline void gather(T* z, std::int64_t z_stride, std::int64_t rows, std::int64_t width, T const* table, std::int64_t stride,
-                            std::int64_t const* index) {
-  for (std::int64_t r = 0; r < rows; ++r, z += z_stride) {
-    T const* from = table + index[r] * stride;
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) z[c] = ADD ? z[c] + from[c] : from[c];
-  }
-}
-
-template <class T>
-DEW_SIMD inline void scatter_add(T* table, std::int64_t rows, std::int64_t width, T const* z, std::int64_t z_stride,
-                                 std::int64_t const* index) {
-  for (std::int64_t r = 0; r < rows; ++r, z += z_stride) {
-    T* to = table + index[r] * width;
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) to[c] += z[c];
-  }
-}
-
-template <class T>
-DEW_SIMD inline void relu(T* z, std::int64_t z_stride, std::int64_t rows, std::int64_t width, T const* from, std::int64_t stride) {
-  for (std::int64_t r = 0; r < rows; ++r, z += z_stride, from += stride)
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) z[c] = from[c] < T(0) ? T(0) : from[c];  // keeps NaN
-}
-
-/// Zero where the ReLU's output is: its backward pass.
-template <class T>
-DEW_SIMD inline void mask(T* gradient, std::int64_t stride, std::int64_t rows, std::int64_t width, T const* activation,
-                          std::int64_t activation_stride) {
-  for (std::int64_t r = 0; r < rows; ++r, gradient += stride, activation += activation_stride)
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) gradient[c] = activation[c] <= T(0) ? T(0) : gradient[c];
-}
-
-/// to = from, or += with `ADD`.
-template <bool ADD, class T>
-DEW_SIMD inline void copy(T* to, std::int64_t to_stride, std::int64_t rows, std::int64_t width, T const* from, std::int64_t stride) {
-  for (std::int64_t r = 0; r < rows; ++r, to += to_stride, from += stride)
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) to[c] = ADD ? to[c] + from[c] : from[c];
-}
-
-/// `layer_norm` for any width.
-template <class T>
-DEW_SIMD inline void layer_norm_of_any_width(T* y, T* normal, std::int64_t stride, T* inverse, T const* x, std::int64_t rows,
-                                             std::int64_t width, T const* weight, T const* bias, T eps) {
-  for (std::int64_t r = 0; r < rows; ++r, x += width, y += stride, normal += stride) {
-    T sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t c = 0; c < width; ++c) sum += x[c];
-    T const mean = sum / T(width);
-#pragma omp simd reduction(+ : squares)
-    for (std::int64_t c = 0; c < width; ++c) squares += (x[c] - mean) * (x[c] - mean);
-    T const scale = T(1) / std::sqrt(squares / T(width) + eps);
-    inverse[r] = scale;
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) {
-      normal[c] = (x[c] - mean) * scale;
-      y[c] = normal[c] * weight[c] + bias[c];
-    }
-  }
-}
-
-template <class T>
-DEW_SIMD inline void layer_norm_backward_of_any_width(T* gradient, std::int64_t gradient_stride, T const* normal, std::int64_t stride,
-                                                      T const* inverse, std::int64_t rows, std::int64_t width, T const* weight,
-                                                      T* grad_weight, T* grad_bias) {
-  for (std::int64_t r = 0; r < rows; ++r, gradient += gradient_stride, normal += stride) {
-    T sum = 0, along = 0;
-#pragma omp simd reduction(+ : sum, along)
-    for (std::int64_t c = 0; c < width; ++c) {
-      T const g = gradient[c];
-      grad_bias[c] += g;
-      grad_weight[c] += g * normal[c];
-      sum += g * weight[c];
-      along += g * weight[c] * normal[c];
-    }
-    T const mean = sum / T(width), slope = along / T(width);
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) gradient[c] = inverse[r] * (gradient[c] * weight[c] - mean - normal[c] * slope);
-  }
-}
-
-}  // namespace tile
-
-/// Everything about a call of `gathered_mlp` that is no tensor.
-struct MlpPlan {
-  std::int64_t rows = 0, gathered = 0, given = 0, layers = 0;
-  bool bias = false, final_relu = false, residual = false, late = false;
-  PartTransform transform = PartTransform::none;
-  double eps = 0;
-  std::int64_t targets = -1;  ///< −1: no sums
-  Products products = Products::float32;
-
-  std::vector<std::int64_t> numbers() const {
-    return {rows, gathered, given, layers, bias, final_relu, residual, std::int64_t(transform), targets, late, std::int64_t(products)};
-  }
-  static MlpPlan from(std::vector<std::int64_t> const& n, double eps) {
-    return {n[0], n[1], n[2], n[3], n[4] != 0, n[5] != 0, n[6] != 0, n[9] != 0, PartTransform(n[7]), eps, n[8], Products(n[10])};
-  }
-  /// Whether tensor i is a given part whose gradient is made later.
-  bool is_late(std::size_t i) const { return late && i >= std::size_t(gathered) && i < std::size_t(gathered + given); }
-};
+namespace dew::detail {
 
 /// One call on one set of tensors. `tensors`: gathered values, given parts, the norm's weight and bias, weights, biases, and, where the plan
 /// says `late`, what stands for each given part in the first layer; `indices`: one for each gathered part, then the targets.
@@ -149,9 +23,12 @@ struct MlpPlan {
 /// Buffers and weights stand in rows of whole vectors (`tile::pad`), with zeros behind the last column. With products in bfloat16 what they
 /// read stands a second time, or only, as halves; the rest is the same.
 template <class T, Products PRODUCTS = Products::float32>
-class MlpTiles {
-  static constexpr bool rounds = PRODUCTS == Products::bfloat16;
-  static_assert(!rounds || std::is_same_v<T, float>);
+class MlpTiles : MlpOperands<T, PRODUCTS> {
+  using Operands = MlpOperands<T, PRODUCTS>;
+  using Operands::add_transposed, Operands::cdata, Operands::data, Operands::halves, Operands::multiply, Operands::operand,
+      Operands::padded, Operands::read, Operands::rounds, Operands::rows;
+  using typename Operands::ConstRows, typename Operands::HalfRows, typename Operands::Operand, typename Operands::Right,
+      typename Operands::Rows;
 
  public:
   MlpTiles(MlpPlan const& plan, at::TensorList tensors, at::TensorList indices) : plan_(plan) {
@@ -184,14 +61,15 @@ class MlpTiles {
     for (std::size_t k = 0; k < given_.size(); ++k) given_forward_.emplace_back(columns(weights_[0], given_column_[k], given_[k]).t());
     for (std::size_t l = 1; l < weights_.size(); ++l) forward_.emplace_back(weights_[l].t());
     for (std::size_t g = 0; g < gathered_.size(); ++g)
-      products_.push_back(node_products(gathered_[g], Right(columns(weights_[0], gathered_column_[g], gathered_[g]).t()), g == 0));
+      products_.push_back(nodes().products(gathered_[g], columns(weights_[0], gathered_column_[g], gathered_[g]),
+                                           g == 0 && plan.bias ? cdata(padded_bias_[0]) : nullptr));
   }
 
   /// {values} or {values, sums}
   std::vector<Tensor> forward() const {
     auto values = at::empty({plan_.rows, out_width()}, weights_[0].options());
     std::vector<Tensor> sums(plan_.targets >= 0 ? std::size_t(parts_) : 0);
-    each_part([&](std::int64_t part) {
+    each_part(parts_, [&](std::int64_t part) {
       Scratch scratch(*this, false);
       if (plan_.targets >= 0) sums[std::size_t(part)] = at::zeros({plan_.targets, out_width()}, values.options());
       for (auto begin = bounds_[std::size_t(part)]; begin < bounds_[std::size_t(part) + 1]; begin += tile_) {
@@ -208,7 +86,7 @@ class MlpTiles {
       }
     });
     if (plan_.targets < 0) return {values};
-    return {values, reduced(sums)};
+    return {values, sum_of(sums)};
   }
 
   /// The gradients of `tensors`; undefined where `wanted` says no. `values`: the output, needed for a final ReLU.
@@ -224,7 +102,7 @@ class MlpTiles {
     Upstream const up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
                       grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
     std::vector<Gradients> parts(static_cast<std::size_t>(parts_));
-    each_part([&](std::int64_t part) {
+    each_part(parts_, [&](std::int64_t part) {
       Scratch scratch(*this, true);
       auto& sums = parts[std::size_t(part)];
       make(sums);
@@ -238,7 +116,8 @@ class MlpTiles {
     auto first = at::empty_like(weights_[0]);
     for (std::size_t g = 0; g < gathered_.size(); ++g) {
       auto by_weight = columns(first, gathered_column_[g], gathered_[g]);
-      out.push_back(node_gradients(g, sum.scattered[g], by_weight, wanted[g]));
+      out.push_back(
+          nodes().gradients(gathered_[g], columns(weights_[0], gathered_column_[g], gathered_[g]), sum.scattered[g], by_weight, wanted[g]));
     }
     for (std::size_t k = 0; k < given_.size(); ++k)
       columns(first, given_column_[k], given_[k]).copy_(sum.given[k].narrow(0, 0, width(0)).narrow(1, 0, given_[k].size(1)));
@@ -256,36 +135,6 @@ class MlpTiles {
 
  private:
   static constexpr std::int64_t tile_elements = 512;  // a dozen rows, times this, over the widest layer
-
-  /// Rows in memory, `stride` apart.
-  struct Rows {
-    T* data = nullptr;
-    std::int64_t stride = 0;
-  };
-  struct ConstRows {
-    T const* data = nullptr;
-    std::int64_t stride = 0;
-  };
-
-  struct HalfRows {
-    tile::Half* data = nullptr;
-    std::int64_t stride = 0;
-  };
-
-  /// The left side of products, and what a weight's gradient is made of.
-  using Operand = std::conditional_t<rounds, HalfRows, ConstRows>;
-
-  /// The right side of products.
-  struct Right {
-    Tensor floats;           // [inner, columns] in whole vectors
-    tile::RightSide halves;  // instead, in bfloat16
-
-    explicit Right(Tensor const& matrix) {
-      if constexpr (rounds) halves = {cdata(matrix), matrix.size(0), matrix.size(1), matrix.stride(0), matrix.stride(1)};
-      else floats = padded(matrix);
-    }
-    std::int64_t columns() const { return rounds ? halves.columns : floats.size(1); }
-  };
 
   /// The buffers of one thread: what a tile is in each layer, and its gradient. Operands are halves in bfloat16.
   struct Scratch {
@@ -333,214 +182,18 @@ class MlpTiles {
   /// What the backward pass starts from.
   struct Upstream { Tensor values, by_values, by_sums; };
 
-  static T* data(Tensor& t) { return t.template data_ptr<T>(); }
-  static T const* cdata(Tensor const& t) { return t.template const_data_ptr<T>(); }
-  static Rows rows(Tensor& t) { return {data(t), t.size(1)}; }
-  static ConstRows read(Tensor const& t) { return {cdata(t), t.size(1)}; }
-  static ConstRows read(Tensor const& t, std::int64_t begin) { return {cdata(t) + begin * t.size(1), t.size(1)}; }
   std::int64_t norms() const { return plan_.transform == PartTransform::layer_norm ? 2 : 0; }
   std::int64_t out_width() const { return weights_.back().size(0); }
   std::int64_t width(std::size_t layer) const { return weights_[layer].size(0); }
+  MlpNodes<T, PRODUCTS> nodes() const { return {tile_, parts_}; }
 
   /// The columns of `weight` that a part is multiplied with.
   static Tensor columns(Tensor const& weight, std::int64_t first, Tensor const& part) { return weight.narrow(1, first, part.size(1)); }
 
-  static Tensor padded(Tensor const& matrix) {
-    auto const width = matrix.size(1), whole = tile::pad<T>(width);
-    if (width == whole) return matrix.contiguous();
-    auto out = at::zeros({matrix.size(0), whole}, matrix.options());
-    out.narrow(1, 0, width).copy_(matrix);
-    return out;
-  }
-
-  static Tensor halves(std::int64_t rows, std::int64_t width) { return at::zeros({rows, tile::pad_halves(width)}, at::kShort); }
-
-  /// A buffer of operands.
-  static Operand operand(Tensor const& t) {
-    if constexpr (rounds) return {reinterpret_cast<tile::Half*>(t.data_ptr<std::int16_t>()), t.size(1)};
-    else return read(t);
-  }
-  /// Rows as an operand: themselves, or rounded into `buffer`.
-  static Operand operand(ConstRows from, std::int64_t n, std::int64_t width, std::vector<Tensor> const& buffers, std::size_t which) {
-    if constexpr (rounds) {
-      auto const to = operand(buffers[which]);
-      tile::round_rows(to.data, to.stride, n, width, from.data, from.stride);
-      return to;
-    } else {
-      return from;
-    }
-  }
-
-  /// values · weight (+ the first layer's bias): [N, h] in whole vectors.
-  Tensor node_products(Tensor const& values, Right const& weight, bool with_bias) const {
-    auto out = at::empty({values.size(0), weight.columns()}, values.options());
-    auto const* bias = with_bias && plan_.bias ? cdata(padded_bias_[0]) : nullptr;
-    at::parallel_for(0, values.size(0), 1024, [&](std::int64_t begin, std::int64_t end) {
-      NodeTile tile(*this, values.size(1), 0);
-      for (auto first = begin, n = first; first < end; first += n) {
-        n = tile.rows(end - first);
-        multiply({.rows = n, .bias = bias}, tile.values(values, first, n), weight, tile.space,
-                 {data(out) + first * out.size(1), out.size(1)});
-      }
-    });
-    return out;
-  }
-
-  /// Of the products of a gathered part, given the sums of their gradients [N, h]: the gradient by its weight, and by its values if wanted.
-  Tensor node_gradients(std::size_t g, Tensor const& scattered, Tensor& by_weight, bool wanted) const {
-    auto const& values = gathered_[g];
-    auto const weight = columns(weights_[0], gathered_column_[g], values);
-    if constexpr (!rounds) {
-      by_weight.copy_(at::mm(scattered.t(), values));
-      return wanted ? at::mm(scattered, weight) : Tensor();
-    } else {
-      Right const back(weight);
-      auto const nodes = values.size(0), m = values.size(1), per_part = (nodes + parts_ - 1) / parts_;
-      auto out = wanted ? at::empty({nodes, back.columns()}, values.options()) : Tensor();
-      std::vector<Tensor> sums(static_cast<std::size_t>(parts_));
-      each_part([&](std::int64_t part) {
-        auto& sum = sums[std::size_t(part)] = zeros_for_sums(width(0), m);
-        NodeTile tile(*this, m, width(0));
-        auto const end = std::min(nodes, (part + 1) * per_part);
-        for (auto first = part * per_part, n = first; first < end; first += n) {
-          n = tile.rows(end - first);
-          auto const up = tile.gradients(scattered, first, n);
-          add_transposed(sum, n, up, width(0), tile.values(values, first, n), m, tile.space);
-          if (wanted) multiply({.rows = n}, up, back, tile.space, {data(out) + first * out.size(1), out.size(1)});
-        }
-      });
-      by_weight.copy_(reduced(sums).narrow(0, 0, width(0)).narrow(1, 0, m));
-      return wanted ? out.narrow(1, 0, m).contiguous() : out;
-    }
-  }
-
-  /// Rows of nodes as operands: all at once where these are the rows themselves, else in tiles that are rounded.
-  struct NodeTile {
-    std::vector<Tensor> buffers;  // of values, of gradients
-    std::int64_t most = 0;
-    tile::Workspace space;
-    std::optional<tile::Registers> registers;
-
-    NodeTile(MlpTiles const& of, std::int64_t values, std::int64_t gradients) {
-      if constexpr (rounds) {
-        most = of.tile_;
-        buffers = {halves(most, values), halves(most, gradients)};
-        registers.emplace();
-      }
-    }
-    std::int64_t rows(std::int64_t left) const { return rounds ? std::min(left, most) : left; }
-    Operand values(Tensor const& from, std::int64_t first, std::int64_t n) const {
-      return operand(read(from, first), n, from.size(1), buffers, 0);
-    }
-    Operand gradients(Tensor const& from, std::int64_t first, std::int64_t n) const {
-      return operand(read(from, first), n, from.size(1), buffers, 1);
-    }
-  };
-
-  /// What a product of a tile begins with and ends in.
-  struct Step {
-    std::int64_t rows = 0;
-    T const* bias = nullptr;
-    bool add = false;  ///< to what c holds
-    bool relu = false;
-    Operand mask = {};
-    T* totals = nullptr;  ///< the sum of the rows that come out is added
-  };
-
-  /// a · b → c, in whole vectors of b.
-  static void multiply(Step const& s, ConstRows a, Right const& right, tile::Workspace&, Rows c) requires(!rounds)
-  {
-    auto const& b = right.floats;
-    tile::product<T>({.rows = s.rows,
-                      .inner = b.size(0),
-                      .columns = b.size(1),
-                      .a = a.data,
-                      .a_row = a.stride,
-                      .b = cdata(b),
-                      .b_stride = b.size(1),
-                      .c = c.data,
-                      .c_stride = c.stride,
-                      .add = s.add,
-                      .bias = s.bias,
-                      .relu = s.relu,
-                      .mask = s.mask.data,
-                      .mask_stride = s.mask.stride});
-  }
-  /// a · b → c and, as `width` columns of halves, `to`; either may be nowhere.
-  static void multiply(Step const& s, HalfRows a, Right const& b, tile::Workspace& space, Rows c, HalfRows to = {}, std::int64_t width = 0,
-                       std::vector<tile::Lookup> const& lookups = {}) requires rounds
-  {
-    tile::product({.rows = s.rows,
-                   .a = a.data,
-                   .a_stride = a.stride,
-                   .b = &b.halves,
-                   .bias = s.bias,
-                   .lookups = lookups.data(),
-                   .lookup_count = std::int64_t(lookups.size()),
-                   .d = s.add ? c.data : nullptr,
-                   .d_stride = c.stride,
-                   .relu = s.relu,
-                   .mask = s.mask.data,
-                   .mask_stride = s.mask.stride,
-                   .c = c.data,
-                   .c_stride = c.stride,
-                   .halves = to.data,
-                   .halves_stride = to.stride,
-                   .width = width,
-                   .totals = s.totals},
-                  space);
-  }
-
-  /// sum += aᵀ · b over n rows.
-  static void add_transposed(Tensor& sum, std::int64_t n, Operand a, std::int64_t a_width, Operand b, std::int64_t b_width,
-                             tile::Workspace& space) {
-    if constexpr (rounds)
-      tile::add_transposed({.rows = n,
-                            .left = a.data,
-                            .left_stride = a.stride,
-                            .left_width = a_width,
-                            .right = b.data,
-                            .right_stride = b.stride,
-                            .right_width = b_width,
-                            .sum = data(sum),
-                            .sum_stride = sum.size(1)},
-                           space);
-    else
-      tile::product<T>({.rows = a_width,
-                        .inner = n,
-                        .columns = sum.size(1),
-                        .a = a.data,
-                        .a_row = 1,
-                        .a_column = a.stride,
-                        .b = b.data,
-                        .b_stride = b.stride,
-                        .c = data(sum),
-                        .c_stride = sum.size(1),
-                        .add = true});
-  }
-
-  /// Where aᵀ · b of these widths is added up: in whole vectors, and in whole tiles where operands are halves.
-  Tensor zeros_for_sums(std::int64_t a_width, std::int64_t b_width) const {
-    return at::zeros({rounds ? tile::pad<T>(a_width) : a_width, tile::pad<T>(b_width)}, weights_[0].options());
-  }
-
-  template <class Do>
-  void each_part(Do const& what) const {
-    at::parallel_for(0, parts_, 1, [&](std::int64_t first, std::int64_t last) {
-      at::AutoDispatchBelowADInplaceOrView guard;
-      for (auto part = first; part < last; ++part) what(part);
-    });
-  }
-
-  static Tensor reduced(std::vector<Tensor> const& parts) {
-    auto sum = parts[0];
-    for (std::size_t p = 1; p < parts.size(); ++p) sum.add_(parts[p]);
-    return sum;
-  }
-
   void make(Gradients& sums) const {
     auto const zeros = [&](std::int64_t n, std::int64_t width) { return at::zeros({n, width}, weights_[0].options()); };
     for (auto const& part : gathered_) sums.scattered.push_back(zeros(part.size(0), width(0)));
+    auto const zeros_for_sums = [&](std::int64_t a, std::int64_t b) { return Operands::zeros_for_sums(a, b, weights_[0].options()); };
     for (auto const& part : given_) sums.given.push_back(zeros_for_sums(width(0), part.size(1)));
     for (auto const& part : norm_) sums.norm.push_back(at::zeros_like(part));
     for (std::size_t l = 1; l < weights_.size(); ++l) sums.weights.push_back(zeros_for_sums(width(l), weights_[l].size(1)));
@@ -738,5 +391,4 @@ class MlpTiles {
   std::int64_t tile_ = 0, parts_ = 1;
 };
 
-}  // namespace detail
-}  // namespace dew
+}  // namespace dew::detail

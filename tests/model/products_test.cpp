@@ -5,8 +5,10 @@
 #include "dew/model/edge_classifier.hpp"
 #include "dew/model/embedding_refinement.hpp"
 #include "dew/model/point_cloud_network.hpp"
+#include "dew/pipeline/trained.hpp"
 
 #include "model/small_graph.hpp"
+#include "support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
 
@@ -59,6 +61,21 @@ void compare(M const& exact) {
 }
 
 }  // namespace
+
+TEST_CASE("products in bfloat16: a run from before the option is loaded with float32, another with its own choice") {
+  TempDir const folder;
+  auto const file = folder.path() / "model.safetensors";
+  Pipeline const chosen{DeepSetEdgeFilter{{.hidden = 4, .products = Products::bfloat16}}};
+  auto const products_of = [&] { return load(chosen, file).pipeline.get<DeepSetEdgeFilter>().options.products; };
+  Trained(chosen, small_graph(5, 4), 1).save(file);
+  CHECK(products_of() == Products::bfloat16);
+  auto old = read_safetensors(file);
+  auto options = nlohmann::json::parse(old.metadata.at("dew.options"));
+  REQUIRE(options.erase("deep_set_edge_filter.products") == 1);
+  old.metadata["dew.options"] = options.dump();
+  write_safetensors(file, old);
+  CHECK(products_of() == Products::float32);
+}
 
 TEST_CASE("products in bfloat16: every MLP of an edge classifier has them, and its scores are near those of float32") {
   for (auto stack : {StackKind::prenorm, StackKind::skip1, StackKind::skip2, StackKind::skip_top})

@@ -169,19 +169,24 @@ TEST_CASE("rounded products: rounding is LibTorch's, to the nearest and of two t
   auto const infinity = std::numeric_limits<float>::infinity();
   numbers.insert(numbers.end(), {infinity, -infinity});
   auto const x = at::tensor(numbers), expected = in_bfloat16(x);
-  std::vector<tile::Half> rows(numbers.size());
-  tile::round_rows(rows.data(), std::int64_t(rows.size()), 1, std::int64_t(rows.size()), numbers.data(), std::int64_t(rows.size()));
+  std::vector<tile::Half> rows(numbers.size()), by_loops(numbers.size());
+  auto const count = std::int64_t(rows.size());
+  tile::round_rows(rows.data(), count, 1, count, numbers.data(), count);
+  tile::any::round_rows(by_loops.data(), count, 1, count, numbers.data(), count);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     CAPTURE(numbers[i]);
     CHECK(tile::widened(tile::rounded(numbers[i])) == expected[std::int64_t(i)].item<float>());
     CHECK(rows[i] == tile::rounded(numbers[i]));
+    CHECK(by_loops[i] == tile::rounded(numbers[i]));
   }
   for (std::uint32_t bits : {0x7fc00000U, 0xffc00000U, 0x7f800001U, 0x7fffffffU, 0xff800001U}) {
     auto const nan = std::bit_cast<float>(bits);
-    tile::Half row = 0;
+    tile::Half row = 0, by_loop = 0;
     tile::round_rows(&row, 1, 1, 1, &nan, 1);
+    tile::any::round_rows(&by_loop, 1, 1, 1, &nan, 1);
     CHECK(std::isnan(tile::widened(tile::rounded(nan))));
     CHECK(std::isnan(tile::widened(row)));
+    CHECK(std::isnan(tile::widened(by_loop)));
   }
 }
 

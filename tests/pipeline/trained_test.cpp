@@ -117,6 +117,25 @@ TEST_CASE("save and load give the same labels, options and widths") {
   CHECK(read_file(folder.path() / "model.safetensors") == read_file(folder.path() / "again.safetensors"));
 }
 
+TEST_CASE("an option that is younger than a run is loaded as its struct says, whatever the program chose") {
+  TempDir const folder;
+  ToySource const source;
+  auto const file = folder.path() / "model.safetensors";
+  Trained(toy_pipeline(), source.labelled(1), 7).save(file);
+  auto old = read_safetensors(file);
+  auto options = nlohmann::json::parse(old.metadata.at("dew.options"));
+  REQUIRE(options.erase("toy_model.scale") == 1);
+  options["toy_clusterer.width"] = "0.25";
+  old.metadata["dew.options"] = options.dump();
+  write_safetensors(file, old);
+  auto pipeline = toy_pipeline();
+  pipeline.get<ToyModel>().options.scale = 3;
+  pipeline.get<ToyClusterer>().options.width = 4;
+  auto const loaded = load(pipeline, file);
+  CHECK(loaded.pipeline.get<ToyModel>().options.scale == 1);
+  CHECK(loaded.pipeline.get<ToyClusterer>().options.width == 0.25);
+}
+
 TEST_CASE("a checkpoint of another pipeline is refused with the difference") {
   TempDir const folder;
   ToySource const source;

@@ -8,6 +8,7 @@
 #include <boost/hana/tuple.hpp>
 #include <charconv>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -188,6 +189,7 @@ struct OptionEntry {
   std::string path, unit, help, type, default_text;
   std::function<std::string()> get;                          ///< its value as TOML text
   std::function<void(std::vector<std::string> const&)> set;  ///< parses and stores; throws `Error` (usage)
+  std::function<void()> forget = {};                         ///< stores what its struct says where nobody chose, if it can be told
 };
 
 /// The number of edits (insert, delete, replace) between two words.
@@ -226,7 +228,7 @@ class OptionSet {
       auto path = prefix.empty() ? std::string(o.name) : prefix + "." + std::string(o.name);
       add({path, std::string(o.unit), std::string(o.help), type_text<T>(), to_text(defaults.*(o.member)),
            [value] { return to_text(*value); },
-           [value, path](std::vector<std::string> const& words) { *value = from_text<T>(words, path); }});
+           [value, path](std::vector<std::string> const& words) { *value = from_text<T>(words, path); }, unchosen(value, o.member)});
     });
   }
   void add(OptionEntry entry) {
@@ -251,6 +253,12 @@ class OptionSet {
   std::vector<OptionEntry> const& entries() const { return entries_; }
 
  private:
+  template <class O, class T>
+  static std::function<void()> unchosen(T* value, T O::* member) {
+    if constexpr (std::default_initializable<O>) return [value, member] { *value = O{}.*member; };
+    else return {};
+  }
+
   std::vector<OptionEntry> entries_;
 };
 

@@ -259,7 +259,8 @@ template <class P, class R> Trained(P, R const&, std::uint64_t) -> Trained<P>;
 template <class P, class R> Trained(P, R const&, std::uint64_t, at::Device) -> Trained<P>;
 
 /// The trained pipeline in a run folder (its `model.safetensors`) or a file. The run's options replace those of `pipeline`, whose type must be
-/// the one that was trained: another is refused with the difference spelled out.
+/// the one that was trained: another is refused with the difference spelled out. An option that is younger than the run has the value that its
+/// struct says, whatever the program chose: as if it was not there.
 template <class... S>
 Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file) {
   if (std::filesystem::is_directory(file)) file /= "model.safetensors";
@@ -282,6 +283,8 @@ Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file
   add_options(set, pipeline);
   std::array<Widths, sizeof...(S)> made;
   try {
+    for (auto const& entry : set.entries())
+      if (entry.forget) entry.forget();
     for (auto const& [path, value] : options.items()) set.at(path, file.string() + ": ").set(toml_words(value.template get<std::string>()));
     for (std::size_t i = 0; i < sizeof...(S); ++i)
       made[i] = Widths(widths.at(std::string(Pipeline<S...>::names[i])).template get<std::map<std::string, std::int64_t>>());

@@ -155,7 +155,8 @@ class App {
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
 
-  /// One stage's weights, all of them, from a run of any pipeline with that stage; its options have to be those of the run.
+  /// One stage's weights, all of them, from a run of any pipeline with that stage; its options have to be those of the run, and as their structs
+  /// say where they are younger.
   static void load_stage(Trained<P>& to, SafeTensors const& from, std::string const& stage, std::string const& run) {
     auto const of_stage = [&](auto named) {
       std::erase_if(named, [&](auto const& one) { return !one.first.starts_with(stage + "."); });
@@ -166,7 +167,8 @@ class App {
           fmt::join(P::names, ", "));
     auto const said = from.metadata.find("dew.options");
     check(said != from.metadata.end(), ErrorKind::input, "{}: does not say the options of its stages", run);
-    auto const there = nlohmann::json::parse(said->second), here = nlohmann::json::parse(to.metadata().at("dew.options"));
+    auto const there = detail::with_younger_options(nlohmann::json::parse(said->second), to.pipeline);
+    auto const here = nlohmann::json::parse(to.metadata().at("dew.options"));
     auto const options = of_stage(here.template get<std::map<std::string, nlohmann::json>>());
     for (auto const& [path, value] : options)
       check(there.contains(path) && there.at(path) == value, ErrorKind::input, "{}: {} is {} there and {} here", run, path,

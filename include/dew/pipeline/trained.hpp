@@ -258,6 +258,21 @@ class Trained<Pipeline<S...>> {
 template <class P, class R> Trained(P, R const&, std::uint64_t) -> Trained<P>;
 template <class P, class R> Trained(P, R const&, std::uint64_t, at::Device) -> Trained<P>;
 
+namespace detail {
+/// The options that a run says, and those of the pipeline that are younger than the run as their structs say.
+template <class... S>
+nlohmann::json with_younger_options(nlohmann::json said, Pipeline<S...> pipeline) {
+  OptionSet set;
+  add_options(set, pipeline);
+  for (auto const& entry : set.entries())
+    if (entry.forget && !said.contains(entry.path)) {
+      entry.forget();
+      said[entry.path] = entry.get();
+    }
+  return said;
+}
+}  // namespace detail
+
 /// The trained pipeline in a run folder (its `model.safetensors`) or a file. The run's options replace those of `pipeline`, whose type must be
 /// the one that was trained: another is refused with the difference spelled out. An option that is younger than the run has the value that its
 /// struct says, whatever the program chose: as if it was not there.
@@ -283,9 +298,8 @@ Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file
   add_options(set, pipeline);
   std::array<Widths, sizeof...(S)> made;
   try {
-    for (auto const& entry : set.entries())
-      if (entry.forget) entry.forget();
-    for (auto const& [path, value] : options.items()) set.at(path, file.string() + ": ").set(toml_words(value.template get<std::string>()));
+    auto const all = detail::with_younger_options(options, pipeline);
+    for (auto const& [path, value] : all.items()) set.at(path, file.string() + ": ").set(toml_words(value.template get<std::string>()));
     for (std::size_t i = 0; i < sizeof...(S); ++i)
       made[i] = Widths(widths.at(std::string(Pipeline<S...>::names[i])).template get<std::map<std::string, std::int64_t>>());
   } catch (nlohmann::json::exception const& e) { fail(ErrorKind::input, "{}: {}", file.string(), e.what()); } catch (Error const& e) {

@@ -35,6 +35,16 @@ struct TruthCounter {
     return RecordOf<Writes>{key::edge_score = event[key::edge_truth].to(at::kFloat)};
   }
 };
+struct Scaled : ToyModel {  // its option `scale` is younger than `shift`
+  struct Options {
+    double shift = 0, scale = 1;
+    static constexpr auto describe() { return hana::make_tuple(DEW_OPTION(shift, "", ""), DEW_OPTION(scale, "", "")); }
+    bool operator==(Options const&) const = default;
+  };
+  Options options;
+  static constexpr std::string_view name = "scaled";
+  bool operator==(Scaled const&) const = default;
+};
 struct Picky : ToyModel {
   static constexpr std::string_view name = "picky";
   void require(Widths const& available) const {
@@ -121,19 +131,20 @@ TEST_CASE("an option that is younger than a run is loaded as its struct says, wh
   TempDir const folder;
   ToySource const source;
   auto const file = folder.path() / "model.safetensors";
-  Trained(toy_pipeline(), source.labelled(1), 7).save(file);
+  Pipeline chosen{Scaled{}, ToyClusterer{}};
+  chosen.get<Scaled>().options = {.shift = 5, .scale = 3};
+  chosen.get<ToyClusterer>().options.width = 4;
+  Trained(Pipeline{Scaled{}, ToyClusterer{}}, source.labelled(1), 7).save(file);
   auto old = read_safetensors(file);
-  auto options = nlohmann::json::parse(old.metadata.at("dew.options"));
-  REQUIRE(options.erase("toy_model.scale") == 1);
-  options["toy_clusterer.width"] = "0.25";
-  old.metadata["dew.options"] = options.dump();
-  write_safetensors(file, old);
-  auto pipeline = toy_pipeline();
-  pipeline.get<ToyModel>().options.scale = 3;
-  pipeline.get<ToyClusterer>().options.width = 4;
-  auto const loaded = load(pipeline, file);
-  CHECK(loaded.pipeline.get<ToyModel>().options.scale == 1);
-  CHECK(loaded.pipeline.get<ToyClusterer>().options.width == 0.25);
+  auto const loaded_with = [&](char const* options) {
+    old.metadata["dew.options"] = options;
+    write_safetensors(file, old);
+    auto const pipeline = load(chosen, file).pipeline;
+    return std::array{pipeline.get<Scaled>().options.shift, pipeline.get<Scaled>().options.scale,
+                      pipeline.get<ToyClusterer>().options.width};
+  };
+  CHECK(loaded_with(R"({"scaled.shift": "2.0", "toy_clusterer.width": "0.25"})") == std::array{2., 1., 0.25});
+  CHECK(loaded_with(R"({"scaled.shift": "2.0", "scaled.scale": "7.0"})") == std::array{2., 7., 4.});  // nothing of the clusterer
 }
 
 TEST_CASE("a checkpoint of another pipeline is refused with the difference") {

@@ -3,6 +3,8 @@
 #pragma once
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "dew/core/safetensors.hpp"
 #include "dew/core/torch_nn.hpp"
@@ -259,13 +261,16 @@ template <class P, class R> Trained(P, R const&, std::uint64_t) -> Trained<P>;
 template <class P, class R> Trained(P, R const&, std::uint64_t, at::Device) -> Trained<P>;
 
 namespace detail {
-/// The options that a run says, and those of the pipeline that are younger than the run as their structs say.
+/// The options that a run says, and those that are younger than the run as their structs say: all others of stages of which it says some.
 template <class... S>
 nlohmann::json with_younger_options(nlohmann::json said, Pipeline<S...> pipeline) {
+  auto const stage_of = [](std::string const& path) { return path.substr(0, path.find('.')); };
+  std::set<std::string> stages;
+  for (auto const& [path, value] : said.items()) stages.insert(stage_of(path));
   OptionSet set;
   add_options(set, pipeline);
   for (auto const& entry : set.entries())
-    if (entry.forget && !said.contains(entry.path)) {
+    if (entry.forget && stages.contains(stage_of(entry.path)) && !said.contains(entry.path)) {
       entry.forget();
       said[entry.path] = entry.get();
     }
@@ -275,7 +280,7 @@ nlohmann::json with_younger_options(nlohmann::json said, Pipeline<S...> pipeline
 
 /// The trained pipeline in a run folder (its `model.safetensors`) or a file. The run's options replace those of `pipeline`, whose type must be
 /// the one that was trained: another is refused with the difference spelled out. An option that is younger than the run has the value that its
-/// struct says, whatever the program chose: as if it was not there.
+/// struct says, whatever the program chose: as if it was not there. Of a stage of which the run says nothing, the program's options stay.
 template <class... S>
 Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file) {
   if (std::filesystem::is_directory(file)) file /= "model.safetensors";

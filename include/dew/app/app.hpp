@@ -155,8 +155,8 @@ class App {
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
   };
 
-  /// One stage's weights, all of them, from a run of any pipeline with that stage; its options have to be those of the run, and as their structs
-  /// say where they are younger.
+  /// One stage's weights, all of them, from a run of any pipeline with that stage; its options have to be those of the run, and those that are
+  /// younger as their structs say.
   static void load_stage(Trained<P>& to, SafeTensors const& from, std::string const& stage, std::string const& run) {
     auto const of_stage = [&](auto named) {
       std::erase_if(named, [&](auto const& one) { return !one.first.starts_with(stage + "."); });

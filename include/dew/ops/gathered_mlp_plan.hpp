@@ -14,8 +14,9 @@ enum class PartTransform { none, relu, layer_norm };
 /// In which precision numbers are multiplied with weights, forward and backward; sums are in float32 in both.
 ///
 /// `bfloat16`: both operands of each product are rounded to 8 bits of precision first, the nearest and of two the even one; inputs, biases,
-/// layer norms, residuals, sums at targets and what leaves (values and gradients) keep float32. On Intel processors with AMX three to six times as many
-/// products a second; there numbers below 1.2e-38 count as zero. Elsewhere no faster. Tensors of another dtype than float32 are multiplied in their own.
+/// layer norms, residuals, sums at targets and what leaves (values and gradients) keep float32. On Intel processors with AMX three to six
+/// times as many products a second; there numbers below 1.2e-38 count as zero. Elsewhere no faster. Tensors of another dtype than float32 are
+/// multiplied in their own.
 enum class Products { float32, bfloat16 };
 constexpr auto names_of(Products) { return std::array{"float32", "bfloat16"}; }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Loops over a tile of rows that the compiler makes vectors of: looking up and adding at indices, ReLU and its mask, copies, layer norm of any
-// width. A stride is the distance of two rows.
+// Loops over a tile of rows that the compiler makes vectors of: looking up and adding at indices, ReLU and its mask, copies, layer norm of
+// any width. A stride is the distance of two rows.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -2,6 +2,7 @@
 // Keys, records, options, policies, files: every header of the module.
 #pragma once
 #include "dew/core/context.hpp"
+#include "dew/core/crc32.hpp"
 #include "dew/core/error.hpp"
 #include "dew/core/file.hpp"
 #include "dew/core/key.hpp"

@@ -105,13 +105,3 @@ TEST_CASE("broken gzip is found: checksum, size, method, data, what follows") {
       if (message(bytes) == "no error") CHECK(gunzip(bytes, "f") == gunzip(good, "f"));  // one of the unused bits behind the packed data
     }
 }
-
-TEST_CASE("the checksum is CRC-32") {
-  CHECK(dew::detail::crc32("") == 0);
-  CHECK(dew::detail::crc32("123456789") == 0xcbf43926U);
-  std::mt19937 random(9);
-  for (std::size_t size = 0; size < 70; ++size) {
-    auto const text = some_text(random, size, 256);
-    CHECK(dew::detail::crc32(text) == test::slow_crc32(text));
-  }
-}

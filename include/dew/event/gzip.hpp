@@ -8,36 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "dew/core/crc32.hpp"
 #include "dew/core/error.hpp"
 
 namespace dew {
 
 namespace detail {
-/// CRC-32 as gzip uses it, eight bytes a step.
-inline std::uint32_t crc32(std::string_view bytes) {
-  static constexpr auto tables = [] {
-    std::array<std::array<std::uint32_t, 256>, 8> t{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ (c & 1 ? 0xedb88320U : 0);
-      t[0][i] = c;
-    }
-    for (std::size_t k = 1; k < 8; ++k)
-      for (std::size_t i = 0; i < 256; ++i) t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 0xff];
-    return t;
-  }();
-  std::uint32_t c = 0xffffffffU;
-  auto const* p = reinterpret_cast<unsigned char const*>(bytes.data());
-  std::size_t n = bytes.size();
-  for (; n >= 8; n -= 8, p += 8) {
-    std::uint32_t const low = c ^ (std::uint32_t(p[0]) | std::uint32_t(p[1]) << 8 | std::uint32_t(p[2]) << 16 | std::uint32_t(p[3]) << 24);
-    c = tables[7][low & 0xff] ^ tables[6][(low >> 8) & 0xff] ^ tables[5][(low >> 16) & 0xff] ^ tables[4][low >> 24] ^ tables[3][p[4]] ^
-        tables[2][p[5]] ^ tables[1][p[6]] ^ tables[0][p[7]];
-  }
-  for (; n > 0; --n, ++p) c = (c >> 8) ^ tables[0][(c ^ *p) & 0xff];
-  return ~c;
-}
-
 inline std::uint32_t little_endian(std::string_view bytes) {
   std::uint32_t value = 0;
   for (std::size_t i = 4; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
@@ -120,7 +96,7 @@ inline std::string gunzip(std::string_view bytes, std::string const& file) {
     bytes.remove_prefix(detail::inflate_member(bytes, out, filled, file));
     check(bytes.size() >= 8, ErrorKind::input, "{}: truncated gzip: it ends before its checksum", file);
     auto const content = std::string_view(out).substr(begin, filled - begin);
-    check(detail::little_endian(bytes) == detail::crc32(content), ErrorKind::input, "{}: broken gzip: its checksum differs", file);
+    check(detail::little_endian(bytes) == crc32(content), ErrorKind::input, "{}: broken gzip: its checksum differs", file);
     check(detail::little_endian(bytes.substr(4)) == std::uint32_t(content.size()), ErrorKind::input, "{}: broken gzip: its size differs",
           file);
     bytes.remove_prefix(8);

@@ -18,6 +18,19 @@ struct CountingSource : ToySource {
 auto pipeline() { return Pipeline{ToyCut{}, ToyModel{}, ToyClusterer{}}; }
 using P = decltype(pipeline());
 using All = Keys<HitFeatures, Position, ParticleId, OriginalRow, Beta>;
+/// Writes a table whose rows are not one behind the other, and notes by how many threads.
+struct Sideways {
+  static constexpr std::string_view name = "sideways";
+  static inline std::atomic<int> most_threads = 0;
+  using Reads = Keys<HitFeatures>;
+  using Writes = Keys<HitFeatures>;
+  RecordOf<Writes> operator()(RecordOf<Reads> const& event) const {
+    most_threads = std::max(most_threads.load(), at::get_num_threads());
+    auto const x = event[key::hit_features].select(1, 0);
+    return RecordOf<Writes>{key::hit_features = at::stack({x, x}).t()};
+  }
+  bool operator==(Sideways const&) const = default;
+};
 }  // namespace
 
 static_assert(EventStore<P, CountingSource>::fixed == 1);  // the cut; the model learns
@@ -75,4 +88,23 @@ TEST_CASE("graphs are cached by content and options, and a broken file is made a
   loads = 0;
   CHECK(get().rows<Hits>() > 0);
   CHECK(loads.load() == 1);
+}
+
+TEST_CASE("an event has one layout and is made by one thread, whether its graph is new or was kept") {
+  TempDir const folder;
+  ToySource const source;
+  Trained const trained(Pipeline{Sideways{}, ToyModel{}}, source.labelled(1), 1);
+  using Of = decltype(trained.pipeline);
+  EventStore<Of, ToySource> const store(source, folder.path());
+  auto const text = store.options_text(trained, 1);
+  auto const built = store.load<1>(trained, 1, text), kept = store.load<1>(trained, 1, text);
+  CHECK(built[key::hit_features].strides() == kept[key::hit_features].strides());
+
+  auto const threads = at::get_num_threads();
+  at::set_num_threads(3);
+  Sideways::most_threads = 0;
+  FrozenEvents<1, Keys<HitFeatures>, Of, ToySource> events(store, trained, 0);
+  for (auto id : {2, 4, 3}) events.get(id, 3);
+  at::set_num_threads(threads);
+  CHECK(Sideways::most_threads.load() == 1);
 }

@@ -111,6 +111,25 @@ class MappedFile {
   std::string read_;
 };
 
+/// Waits until what was written to a file, or the names in a folder, are on the disk. Throws `Error` (input) naming it. A folder on a file system
+/// that cannot do that is passed over.
+inline void flush_to_disk(std::filesystem::path const& path) {
+  detail::Descriptor const opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (opened.number() >= 0 && ::fsync(opened.number()) == 0) return;
+  auto const words = detail::system_words();
+  std::error_code no_folder;
+  check(std::filesystem::is_directory(path, no_folder), ErrorKind::input, "{}: cannot be written: {}", path.string(), words);
+}
+
+/// Whether a file has a name under which `write_file_atomically` writes aside, `<file>.<process>-<number>.part`: what is left of a process that
+/// was killed meanwhile.
+inline bool is_written_aside(std::filesystem::path const& path) {
+  auto const marks = path.stem().extension().string();  // ".1234-0"
+  auto const dash = marks.find('-');
+  return path.extension() == ".part" && dash != std::string::npos && dash > 1 && dash + 1 < marks.size() &&
+         marks.find_first_not_of("0123456789", 1) == dash && marks.find_first_not_of("0123456789", dash + 1) == std::string::npos;
+}
+
 /// Writes a file so that whoever looks sees the old one or the new one, whole: written aside in the same folder, flushed to the disk, renamed.
 /// Throws `Error` (input) naming the file; what was written aside is removed then, and the old file stays.
 inline void write_file_atomically(std::filesystem::path const& path, std::string_view bytes) {
@@ -139,9 +158,7 @@ inline void write_file_atomically(std::filesystem::path const& path, std::string
   }
   demand(::rename(aside.c_str(), path.c_str()) == 0);
   written = true;
-  auto const folder = path.parent_path().empty() ? std::filesystem::path(".") : path.parent_path();
-  detail::Descriptor const directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.number() >= 0) ::fsync(directory.number());  // the new name; some file systems cannot, and need not
+  flush_to_disk(path.parent_path().empty() ? std::filesystem::path(".") : path.parent_path());  // the new name
 }
 
 /// A 64-bit hash of bytes: equal input, equal output, on every machine of one byte order. Finds changed files; no defence against forgery.

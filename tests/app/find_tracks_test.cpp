@@ -72,7 +72,8 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(trained.out.find("double majority") != std::string::npos);
   CHECK(trained.out.find("eta_0_1") == std::string::npos);  // the figures that say most
   for (auto file : {"config.toml", "model.safetensors", "log.jsonl", "metrics.json"}) CHECK(fs::exists(run / file));
-  CHECK(!fs::exists(run / "checkpoint.safetensors"));
+  CHECK(!fs::exists(run / "lock"));
+  CHECK(std::distance(fs::directory_iterator(run / "checkpoints"), {}) == 1);  // the fit's best
   auto const json = nlohmann::json::parse(read_file(run / "metrics.json"));
   for (auto key : {"tracking.pt0.9.double_majority", "tracking.pt0.9.fake_double_majority", "edges.auc", "events", "version", "seed"})
     CHECK(json.contains(key));

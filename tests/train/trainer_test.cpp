@@ -104,7 +104,7 @@ TEST_CASE("a training stopped anywhere and resumed gives the weights of one that
       CHECK(!one.run(fit<ToyModel>(ToyLoss{}, o), scan<ToyClusterer>(maximise("toy_metric.right"))));
       auto second = fresh();
       Trainer two(second, ToySource{}, std::tuple{ToyMetric{}}, settings());
-      two.resume(*run.load());
+      two.resume(*run.checkpoints().newest([](std::string const& text) { FAIL(text); }));
       CHECK(two.run(fit<ToyModel>(ToyLoss{}, o), scan<ToyClusterer>(maximise("toy_metric.right"))));
       CHECK(same(straight.tensors(), second.tensors()));
       CHECK(straight.pipeline == second.pipeline);
@@ -126,6 +126,8 @@ TEST_CASE("a scan's metric that nobody measures is refused by name") {
   Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, settings());
   CHECK_THROWS_WITH_AS(trainer.run(scan<ToyClusterer>(maximise("tracking.x"))),
                        "the scan's metric 'tracking.x' belongs to none of the metrics that can be measured there (toy_metric)", Error);
+  CHECK_THROWS_WITH_AS(trainer.run(scan<ToyClusterer>(maximise("toy_metric.write"))),
+                       "there is no figure 'toy_metric.write'; the nearest is 'toy_metric.right'", Error);
 }
 
 TEST_CASE("a fit leaves the other stages alone") {

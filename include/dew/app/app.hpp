@@ -19,6 +19,7 @@
 #include "dew/metric/upper_bound.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/run_folder.hpp"
+#include "dew/train/trainer.hpp"
 
 namespace dew {
 
@@ -178,6 +179,7 @@ class App {
 
   int run_checked(int argc, char const* const* argv) {
     options_.add("", options_struct());
+    options_.add("checkpoint", checkpoint_options_);
     add_options(options_, std::string(Source::name), source_);
     add_options(options_, pipeline_);
     std::apply([&](auto&... part) { (add_plan_options<P>(options_, part), ...); }, plan_);
@@ -231,7 +233,7 @@ class App {
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
       for (auto const& e : options_.entries())
         if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
-            e.path.find(".loss.") == std::string::npos)
+            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint."))
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
@@ -284,8 +286,11 @@ class App {
               ErrorKind::usage,
               "--resume takes everything from the run folder; it goes with no other flag than --device, --threads and --quiet");
         flags.out = flags.resume;
-        check(RunFolder(flags.out).exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
-        flags.config = RunFolder(flags.out).config().string();
+        RunFolder const folder(flags.out);
+        check(folder.exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
+        flags.config = folder.config().string();
+        if (auto const plan = folder.checkpoints().newest_plan())  // before the options of another program are found unknown
+          refuse_other_plan({plan->types, {}}, {plan_types_here(), {}}, flags.out);
       }
       if (!flags.config.empty()) read_config(flags.config, options_);
       set_flags();
@@ -312,32 +317,41 @@ class App {
       check(options_struct().minutes <= 0 || options_struct().epochs <= 0, ErrorKind::usage,
             "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
       RunFolder const folder(flags.out);
-      if (!flags.resume.empty() && folder.finished()) {
-        fmt::print("{}: is finished already\n", flags.out);
-        return 0;
-      }
+      auto const checkpoints = folder.checkpoints(checkpoint_options_);  // refuses options before anything is written
+      if (!flags.resume.empty() && folder.finished()) return say_finished(flags.out);
       resolve_events();
       auto const train = parse_ranges(options_struct().train),
                  validate = options_struct().validate.empty() ? std::vector<std::int64_t>{} : parse_ranges(options_struct().validate);
       auto const config = config_text(options_, fmt::format("a run of {}\nwith dew {}, seed {}{}", name_, version, options_struct().seed,
-                                                            flags.init.empty() ? "" : ", from the weights of another run"));
-      bool going_on = !flags.resume.empty();
-      if (!going_on && !folder.vacant()) {
-        going_on = folder.exists() && !folder.finished() && flags.init.empty() && read_file(folder.config()) == config;
-        check(going_on || flags.force, ErrorKind::usage, "{}: holds {}; take another --out, or --force to overwrite it", flags.out,
+                                                            flags.init.empty() ? "" : from_another_run));
+      auto const goes_on = [&] {
+        if (!flags.resume.empty()) return true;
+        if (folder.vacant()) return false;
+        bool const same = folder.exists() && !folder.finished() && flags.init.empty() && read_file(folder.config()) == config;
+        check(same || flags.force, ErrorKind::usage, "{}: holds {}; take another --out, or --force to overwrite it", flags.out,
               folder.finished() ? "a finished run"
               : folder.exists() ? "an unfinished run with other options"
                                 : "something that is no run");
-      }
+        return same;
+      };
+      (void)goes_on();
+      std::optional<RunLock> lock;
+      if (folder.exists()) lock_folder(lock, folder);
       set_up(flags, !flags.quiet);
       if (options_struct().epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, plan_);
 
       auto all = train;
       all.insert(all.end(), validate.begin(), validate.end());
       each_event(all, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.labelled(id); });
-      if (!going_on && !folder.vacant()) folder.clear();
       std::filesystem::create_directories(folder.path());
-      if (!going_on) write_file_atomically(folder.config(), config);
+      if (!lock) lock_folder(lock, folder);
+      bool const going_on = goes_on();  // asked again: another process may have been here before the lock was ours
+      if (going_on && folder.finished()) return say_finished(flags.out);
+      folder.remove_leftovers();
+      if (!going_on) {
+        if (!folder.vacant()) folder.clear();
+        write_file_atomically(folder.config(), config);
+      }
 
       Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
       if (!flags.init.empty()) {
@@ -352,18 +366,18 @@ class App {
       settings.cache_gb = options_struct().cache_gb;
       settings.graph_cache = options_struct().cache.empty() ? folder.graphs() : std::filesystem::path(options_struct().cache);
       settings.threads = at::get_num_threads();
+      settings.checkpoint = checkpoint_options_;
+      settings.program = name_;
       detail::InterruptFlag interrupt;
       settings.stop = [] { return detail::interrupted.load(); };
-      auto checkpoint = going_on ? folder.load() : std::nullopt;
-      if (going_on && !checkpoint && !flags.quiet) fmt::print(stderr, "{}: has no checkpoint yet; starts over\n", flags.out);
-      if (!checkpoint)
-        for (auto const& log : {folder.log(), folder.csv_log()}) std::filesystem::remove(log);
+      auto const checkpoint = going_on ? saved_moment(folder, settings, trained.seed()) : std::nullopt;
+      folder.cut_logs(checkpoint, warn);
       auto callbacks = more_;
       if (!flags.quiet) callbacks.add(Progress{});
       callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
       Trainer trainer(trained, source_, metrics_, settings, callbacks);
-      trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c); });
-      if (checkpoint) trainer.resume(std::move(*checkpoint));
+      trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
+      if (checkpoint) trainer.resume(*checkpoint);
       if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
         fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
         return 130;
@@ -372,10 +386,43 @@ class App {
       auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_);
       fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
-      std::filesystem::remove(folder.checkpoint());
+      checkpoints.keep_best_alone();
       fmt::print("every figure: {}, or {} evaluate --tables\nrun folder: {}\n", folder.metrics().string(), name_, flags.out);
       return 0;
     }
+  }
+
+  static int say_finished(std::string const& run) {
+    fmt::print("{}: is finished already\n", run);
+    return 0;
+  }
+  static void warn(std::string const& text) { fmt::print(stderr, "{}\n", text); }
+  static void lock_folder(std::optional<RunLock>& lock, RunFolder const& folder) {
+    lock.emplace(folder.path());
+    if (!lock->held())
+      warn(fmt::format("{}: this file system keeps no locks; see to it that no other process trains in this folder",
+                       folder.path().string()));
+  }
+  /// Where an unfinished run stands. Without a checkpoint it starts over, and says so.
+  std::optional<Checkpoint> saved_moment(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed) const {
+    auto checkpoint = folder.checkpoints().newest(warn);
+    auto const where = folder.path().string();
+    if (checkpoint) {
+      auto const here = std::apply(
+          [&](auto const&... part) {
+            return plan_text(pipeline_, source_, metrics_, {settings.train, settings.validate, seed, settings.minutes}, part...);
+          },
+          plan_);
+      refuse_other_plan(checkpoint->plan, here, where);
+      return checkpoint;
+    }
+    check(read_file(folder.config()).find(from_another_run) == std::string::npos, ErrorKind::input,
+          "{}: has no checkpoint, and began with the weights of another run: start it again with --init and --force", where);
+    warn(fmt::format("{}: has no checkpoint yet; starts over", where));
+    return std::nullopt;
+  }
+  PlanText::Lines plan_types_here() const {
+    return std::apply([&](auto const&... part) { return plan_types(pipeline_, source_, metrics_, part...); }, plan_);
   }
 
   // ---- evaluate and run -------------------------------------------------------------------------------------------------------------
@@ -681,7 +728,9 @@ class App {
   Plan plan_;
   Metrics metrics_;
   Callbacks more_;
+  static constexpr char const* from_another_run = ", from the weights of another run";
   AppOptions app_options_;
+  CheckpointOptions checkpoint_options_;
   OptionSet options_;
 };
 

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 // A run on disk: configuration, weights, log, metrics, and checkpoints that survive an interruption.
 #pragma once
+#include <array>
 #include <filesystem>
 
 #include "dew/core/file.hpp"
-#include "dew/train/trainer.hpp"
+#include "dew/train/checkpoint_files.hpp"
+#include "dew/train/run_lock.hpp"
 
 namespace dew {
 
 /// The files of a run:
 ///
-///     config.toml             every option, complete and commented; written first
-///     model.safetensors       the trained weights with options and widths as text: no path, time or host
-///     log.jsonl, log.csv      the training's course
-///     metrics.json            the score; written last: a run that has it is finished
-///     checkpoint.safetensors  where an unfinished training stands; best.safetensors: weights of the running fit's best validation loss
-///     graphs/                 built graphs, unless another cache folder was named
+///     config.toml        every option, complete and commented; written first
+///     model.safetensors  the trained weights with options and widths as text: no path, time or host
+///     log.jsonl, log.csv the training's course
+///     metrics.json       the score; written last: a run that has it is finished
+///     checkpoints/       where an unfinished training stands, and the best of each fit
+///     graphs/            built graphs, unless another cache folder was named
+///     lock               held by the process that trains here (`RunLock`)
 ///
 /// All of them are written aside and renamed, but for the logs, which grow by whole lines and are cut back to the checkpoint on resuming.
 class RunFolder {
@@ -28,68 +31,61 @@ class RunFolder {
   std::filesystem::path log() const { return folder_ / "log.jsonl"; }
   std::filesystem::path csv_log() const { return folder_ / "log.csv"; }
   std::filesystem::path metrics() const { return folder_ / "metrics.json"; }
-  std::filesystem::path checkpoint() const { return folder_ / "checkpoint.safetensors"; }
-  std::filesystem::path best() const { return folder_ / "best.safetensors"; }
   std::filesystem::path graphs() const { return folder_ / "graphs"; }
+  CheckpointFiles checkpoints(CheckpointOptions const& options = {}) const { return CheckpointFiles(folder_ / "checkpoints", options); }
 
   bool exists() const { return std::filesystem::exists(config()); }
   bool finished() const { return std::filesystem::exists(metrics()) && std::filesystem::exists(model()); }
-  /// Whether the folder is absent or empty.
+  /// Whether the folder is absent or empty, but for a lock and what a killed process was writing.
   bool vacant() const {
-    return !std::filesystem::exists(folder_) || (std::filesystem::is_directory(folder_) && std::filesystem::is_empty(folder_));
+    if (!std::filesystem::exists(folder_)) return true;
+    if (!std::filesystem::is_directory(folder_)) return false;
+    for (auto const& entry : std::filesystem::directory_iterator(folder_))
+      if (entry.path().filename() != RunLock::name && !is_written_aside(entry.path())) return false;
+    return true;
   }
 
   /// Removes the files of a run, and nothing else.
   void clear() const {
-    for (auto const& file : {config(), model(), log(), csv_log(), metrics(), checkpoint(), best()}) std::filesystem::remove(file);
+    for (auto const& file : {config(), model(), log(), csv_log(), metrics()}) std::filesystem::remove(file);
+    checkpoints().clear();
     std::filesystem::remove_all(graphs());
   }
-
-  void save(Checkpoint const& c) const {
-    SafeTensors out;
-    auto const put = [&](std::map<std::string, Tensor> const& tensors, std::string const& prefix) {
-      for (auto const& [name, t] : tensors) out.tensors[prefix + name] = t.detach().to(at::kCPU).contiguous();
-    };
-    put(c.weights, "weights.");
-    put(c.optimiser, "");
-    put(c.best, "best.");
-    out.metadata = {{"dew.schema", "1"},
-                    {"dew.state", c.state.json().dump()},
-                    {"dew.log_bytes", std::to_string(bytes(log()))},
-                    {"dew.csv_bytes", std::to_string(bytes(csv_log()))}};
-    write_safetensors(checkpoint(), out);
-    if (!c.best.empty()) {
-      SafeTensors best_file;
-      for (auto const& [name, t] : c.best) best_file.tensors[name] = t.detach().to(at::kCPU).contiguous();
-      write_safetensors(best(), best_file);
+  /// Removes what a killed process left half written. For the holder of the lock.
+  void remove_leftovers() const {
+    for (auto const& folder : {folder_, folder_ / "checkpoints", graphs()}) {
+      if (!std::filesystem::is_directory(folder)) continue;
+      std::vector<std::filesystem::path> left;
+      for (auto const& entry : std::filesystem::directory_iterator(folder))
+        if (is_written_aside(entry.path())) left.push_back(entry.path());
+      for (auto const& file : left) std::filesystem::remove(file);
     }
   }
 
-  /// The saved moment, and the logs cut back to it; nothing when there is none.
-  std::optional<Checkpoint> load() const {
-    if (!std::filesystem::exists(checkpoint())) return std::nullopt;
-    auto saved = read_safetensors(checkpoint());
-    Checkpoint c;
-    for (auto const& [name, t] : saved.tensors) {
-      if (name.starts_with("weights.")) c.weights[name.substr(8)] = t;
-      else if (name.starts_with("best.")) c.best[name.substr(5)] = t;
-      else c.optimiser[name] = t;
+  /// Writes a checkpoint. The logs are flushed to the disk before it: none is ever shorter than the checkpoint says.
+  void save(Checkpoint c, CheckpointOptions const& options = {}) const {
+    for (auto const& file : {log(), csv_log()}) {
+      if (!std::filesystem::exists(file)) continue;
+      flush_to_disk(file);
+      c.logs[file.filename().string()] = std::filesystem::file_size(file);
     }
-    try {
-      c.state = TrainingState::from(nlohmann::json::parse(saved.metadata.at("dew.state")));
-      cut(log(), std::stoull(saved.metadata.at("dew.log_bytes")));
-      cut(csv_log(), std::stoull(saved.metadata.at("dew.csv_bytes")));
-    } catch (std::exception const& e) { fail(ErrorKind::input, "{}: is no checkpoint of a training: {}", checkpoint().string(), e.what()); }
-    return c;
+    checkpoints(options).save(c);
+  }
+
+  /// Cuts the logs back to a checkpoint, or to nothing without one. A log that has lost lines is warned of.
+  void cut_logs(std::optional<Checkpoint> const& c, Warn const& warn) const {
+    for (auto const& file : {log(), csv_log()}) {
+      std::uintmax_t then = 0;
+      if (c)
+        if (auto const said = c->logs.find(file.filename().string()); said != c->logs.end()) then = said->second;
+      auto const now = std::filesystem::exists(file) ? std::filesystem::file_size(file) : 0;
+      if (now > then) std::filesystem::resize_file(file, then);
+      if (now < then)
+        warn(fmt::format("{}: has {} bytes and had {} when the checkpoint was saved: lines are missing in it", file.string(), now, then));
+    }
   }
 
  private:
-  static std::uintmax_t bytes(std::filesystem::path const& file) {
-    return std::filesystem::exists(file) ? std::filesystem::file_size(file) : 0;
-  }
-  static void cut(std::filesystem::path const& file, std::uintmax_t size) {
-    if (bytes(file) > size) std::filesystem::resize_file(file, size);
-  }
   std::filesystem::path folder_;
 };
 

@@ -13,6 +13,8 @@
 #include "dew/train/event_store.hpp"
 #include "dew/train/measure.hpp"
 #include "dew/train/optimiser.hpp"
+#include "dew/train/plan_text.hpp"
+#include "dew/train/scan_values.hpp"
 
 namespace dew {
 
@@ -25,6 +27,8 @@ struct TrainerSettings {
   Clock clock = steady_clock();
   std::function<bool()> stop = [] { return false; };  ///< asked at each step; true: save and return
   int threads = 1;                                    ///< told to callbacks
+  CheckpointOptions checkpoint{};                     ///< when one is saved, and what scores it
+  std::string program{};                              ///< stands in checkpoints
 };
 
 /// Carries out a plan: each part in turn, the earlier stages frozen.
@@ -32,7 +36,8 @@ struct TrainerSettings {
 ///     Trainer trainer{trained, source, std::tuple{TrackingMetrics{}}, settings, callbacks};
 ///     trainer.run(fit<EdgeClassifier>(FocalLoss{}), fit<Condenser>(Attraction{} + Repulsion{}), scan<Dbscan>(maximise("tracking.pt0.9.double_majority")));
 ///
-/// Equal seeds, options, events and thread count give equal weights on the CPU (by epochs; a time budget lets the clock decide the number of steps).
+/// Equal seeds, options, events and thread count give equal weights on the CPU (by epochs; a time budget lets the clock decide the number of steps),
+/// however often the training was interrupted.
 /// A loss that is not finite stops the training with an `Error` that names event, stage and terms.
 template <class P, class Source, class... M>
 class Trainer {
@@ -50,20 +55,21 @@ class Trainer {
 
   /// Called with every checkpoint; without one nothing is saved.
   void on_checkpoint(Saver saver) { saver_ = std::move(saver); }
-  /// Goes on from a checkpoint: `run` must be given the same plan.
+  /// Goes on from a checkpoint. `run` must be given the same plan: another is refused with the differences (`refuse_other_plan`).
   void resume(Checkpoint checkpoint) { from_ = std::move(checkpoint); }
 
   /// The whole plan. Returns false when it was stopped before its end (a checkpoint was then saved).
   template <class... Part>
   bool run(Part const&... parts) {
+    check_score_metric(parts...);
+    plan_ = plan_text(trained_.pipeline, store_.source(), metrics_,
+                      {settings_.train, settings_.validate, trained_.seed(), settings_.minutes}, parts...);
+    if (from_) refuse_other_plan(from_->plan, plan_, "the checkpoint");
     state_ = from_ ? from_->state : TrainingState{};
     began_ = settings_.clock() - state_.seconds;
-    if (from_) {
-      trained_.load_tensors(from_->weights, "checkpoint");
-      OptionSet set;
-      add_options(set, trained_.pipeline);
-      for (auto const& [path, value] : state_.tuned) set.at(path).set(toml_words(value));
-    }
+    saved_at_ = state_.seconds;
+    if (from_) put_back(*from_);
+    else save(nullptr, {});  // what cannot be written is known before the first step
     callbacks_.tell(
         TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
     shares_ = {share_of(parts)...};
@@ -90,24 +96,83 @@ class Trainer {
   }
   std::size_t budget() const { return std::size_t(settings_.cache_gb * 1e9); }
   void next_part(std::size_t part) {
-    auto tuned = std::move(state_.tuned);
+    TrainingState next;
+    next.part = part + 1;
+    next.number = state_.number + 1;
+    next.tuned = std::move(state_.tuned);
+    state_ = std::move(next);
     best_.clear();
-    state_ = {};
-    state_.part = part + 1;
-    state_.tuned = std::move(tuned);
-    save(nullptr, {});
     from_.reset();
+    save(nullptr, {});
   }
-  void save(torch::optim::Optimizer* optimiser, NamedParameters const& parameters) {
+
+  // ---- checkpoints --------------------------------------------------------------------------------------------------------------------
+  void save(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned = {}) {
     if (!saver_) return;
-    state_.seconds = seconds();
+    saved_at_ = state_.seconds = seconds();
     Checkpoint c;
     c.weights = trained_.tensors();
     if (optimiser) c.optimiser = optimiser_state(*optimiser, parameters);
     c.best = best_;
+    c.scanned = scanned;
+    c.random = global_generator().get_state();
     c.state = state_;
+    c.plan = plan_;
+    c.model = trained_.metadata();
+    c.program = settings_.program;
     saver_(c);
   }
+  at::Generator global_generator() const { return at::globalContext().defaultGenerator(trained_.device()); }
+  void put_back(Checkpoint const& c) {
+    trained_.load_tensors(c.weights, "checkpoint");
+    OptionSet set;
+    add_options(set, trained_.pipeline);
+    for (auto const& [path, value] : c.state.tuned) set.at(path).set(toml_words(value));
+    if (!c.random.defined()) return;
+    auto generator = global_generator();
+    std::scoped_lock const lock(generator.mutex());
+    generator.set_state(c.random);
+  }
+  /// Whether one is to be saved between two steps.
+  bool due() const {
+    auto const& o = settings_.checkpoint;
+    return saver_ && ((o.every_steps > 0 && state_.number % o.every_steps == 0) ||
+                      (o.every_minutes > 0 && seconds() - saved_at_ >= 60 * o.every_minutes));
+  }
+  /// Whether one is to be saved at an epoch's end. Behind a fit's last epoch the next part begins with one.
+  bool due_after_epoch() const {
+    auto const& o = settings_.checkpoint;
+    if (o.keep_best > 0 && !std::isnan(state_.score)) return true;
+    return !state_.over && ((o.every_epochs > 0 && state_.epoch % o.every_epochs == 0) || due());
+  }
+  /// The figure that says which checkpoints are the best: NaN where there is none.
+  double score(EpochEnded const& ended) const {
+    auto const& metric = settings_.checkpoint.metric;
+    if (metric.empty()) return ended.validation_loss;
+    std::vector<std::string> names;
+    for (auto const& [name, value] : ended.validation) {
+      if (name == metric) return value;
+      if (name.starts_with(metric.substr(0, metric.find('.') + 1))) names.push_back(name);
+    }
+    check(names.empty() || metric.starts_with("loss."), ErrorKind::usage, "checkpoint.metric: there is no figure '{}'; the nearest is '{}'",
+          metric, nearest_name(metric, names));
+    return std::nan("");
+  }
+  /// A misspelt metric or term is noticed before the first step, a misspelt figure of a metric at its first validation.
+  template <class... Part> void check_score_metric(Part const&... parts) const {
+    auto const& metric = settings_.checkpoint.metric;
+    if (metric.empty()) return;
+    std::vector<std::string> known;
+    (known.push_back(std::string(M::name) + "."), ...);
+    (add_terms(known, parts), ...);
+    check(std::any_of(known.begin(), known.end(), [&](auto const& k) { return k.ends_with('.') ? metric.starts_with(k) : metric == k; }),
+          ErrorKind::usage, "checkpoint.metric: '{}' is no figure of {}", metric, fmt::join(known, ", "));
+  }
+  template <class S, class L> static void add_terms(std::vector<std::string>& names, Fit<S, L> const& f) {
+    std::apply([&](auto const&... t) { (names.push_back("loss." + std::string(std::remove_cvref_t<decltype(t.loss)>::name)), ...); },
+               f.loss.terms);
+  }
+  template <class S, class G> static void add_terms(std::vector<std::string>&, Scan<S, G> const&) {}
 
   // ---- a fit ------------------------------------------------------------------------------------------------------------------------
   template <class S, class L>
@@ -130,7 +195,7 @@ class Trainer {
     begin_fit(part, *optimiser, parameters);
     callbacks_.tell(FitStarted{stage, count_of(parameters), epochs_of(f.options), state_.allotted});
 
-    while (true) {
+    while (!state_.over) {
       bool out_of_time = false;
       auto const order = shuffled(stage, state_.epoch);
       while (state_.position < std::ssize(order) && !out_of_time) {
@@ -142,9 +207,11 @@ class Trainer {
         double const rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, progress);
         set_learning_rate(*optimiser, rate);
         auto const [loss, terms] = step<first, end>(f, stage, events, order, *optimiser, parameters);
-        ++state_.step;
+        ++state_.step, ++state_.number;
+        state_.score = std::nan("");
         callbacks_.tell(StepEnded{stage, state_.epoch, epochs_of(f.options), state_.step, progress, loss, rate, terms});
-        out_of_time = state_.allotted > 0 && seconds() - state_.fit_began >= state_.allotted;
+        out_of_time = state_.allotted > 0 && seconds() - state_.part_began >= state_.allotted;
+        if (state_.position < std::ssize(order) && !out_of_time && due()) save(optimiser.get(), parameters);
       }
       bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
       auto ended = epoch_figures(f, stage);
@@ -152,15 +219,13 @@ class Trainer {
         validate<first, end, until>(f, events, ended);
       ended.seconds = seconds();
       callbacks_.tell(ended);
-      next_epoch(ended);
-      if (last || (f.options.patience > 0 && state_.epochs_since_best >= f.options.patience)) {
-        if ((f.options.keep_best || f.options.patience > 0) && !best_.empty()) trained_.load_tensors(best_, "best weights");
-        callbacks_.tell(FitEnded{stage, state_.step, ended.loss, ended.validation_loss, seconds()});
-        next_part(part);
-        return true;
-      }
-      save(optimiser.get(), parameters);
+      next_epoch(f.options, ended, last);
+      if (due_after_epoch()) save(optimiser.get(), parameters);
     }
+    if (!best_.empty()) trained_.load_tensors(best_, "best weights");
+    callbacks_.tell(FitEnded{stage, state_.step, state_.loss, state_.validation_loss, seconds()});
+    next_part(part);
+    return true;
   }
 
   /// Only what a fit trains requires gradients; those parameters as `stage.parameter`.
@@ -182,15 +247,18 @@ class Trainer {
   /// The number of epochs, or 0 where the clock decides.
   int epochs_of(FitOptions const& o) const { return state_.allotted > 0 ? 0 : o.epochs; }
 
-  /// From its beginning, or from where the checkpoint that `run` was given stands.
+  /// From its beginning, or from where the checkpoint that `run` was given stands. True: goes on.
+  bool begin_part(std::size_t part) {
+    best_.clear();
+    if (from_ && from_->state.part == part && (state_.step > 0 || state_.position > 0)) return true;
+    state_.part_began = seconds();
+    state_.allotted = allot(part);
+    return false;
+  }
   void begin_fit(std::size_t part, torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
-    if (from_ && from_->state.part == part && from_->state.step > 0) {
+    if (begin_part(part)) {
       restore_optimiser_state(optimiser, parameters, from_->optimiser);
       best_ = from_->best;
-    } else {
-      best_.clear();
-      state_.fit_began = seconds();
-      state_.allotted = allot(part);
     }
     from_.reset();
   }
@@ -217,14 +285,19 @@ class Trainer {
     return ended;
   }
 
-  /// Remembers the best weights so far and starts the next epoch's sums.
-  void next_epoch(EpochEnded const& ended) {
+  /// Remembers the best weights so far, where the fit may end with them, and starts the next epoch's sums, if there is to be one.
+  void next_epoch(FitOptions const& o, EpochEnded const& ended, bool last) {
     if (ended.validation_loss < state_.best) {
       state_.best = ended.validation_loss;
       state_.epochs_since_best = 0;
       best_.clear();
-      for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
+      if (o.keep_best || o.patience > 0)
+        for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
     } else if (std::isfinite(ended.validation_loss)) ++state_.epochs_since_best;
+    state_.loss = ended.loss;
+    state_.validation_loss = ended.validation_loss;
+    state_.score = score(ended);
+    state_.over = last || (o.patience > 0 && state_.epochs_since_best >= o.patience);
     ++state_.epoch;
     state_.position = 0;
     state_.epoch_loss = 0;
@@ -232,7 +305,7 @@ class Trainer {
   }
 
   double progress_of(FitOptions const& o) const {
-    if (state_.allotted > 0) return std::min(1.0, (seconds() - state_.fit_began) / state_.allotted);
+    if (state_.allotted > 0) return std::min(1.0, (seconds() - state_.part_began) / state_.allotted);
     return (double(state_.epoch) + double(state_.position) / double(settings_.train.size())) / o.epochs;
   }
 
@@ -365,22 +438,22 @@ class Trainer {
     auto const& ids = settings_.validate.empty() ? settings_.train : settings_.validate;
     using Needed = decltype(detail::needed_from<P, at, UnionOf<ReadsOf<M>..., MayReadOf<M>...>>());
     FrozenEvents<at, Needed, P, Source> events(store_, trained_, budget());
-    std::vector<Summary> summaries(candidates.size());
     auto& policy = std::get<at>(trained_.pipeline.stages);
     auto const before = policy.options;
-    double const deadline = settings_.minutes > 0 ? seconds() + allot(part) : 0;
-    std::size_t events_used = 0;
-    for (std::size_t e = 0; e < ids.size(); ++e) {
+    auto values = begin_scan(part, candidates.size());
+    std::vector<std::string> others;  // figures that were there where the wanted one was not
+    while (state_.position < std::ssize(ids)) {
       if (settings_.stop()) {
-        save(nullptr, {});
+        save(nullptr, {}, values.tensor());
         return false;
       }
       at::NoGradGuard no_grad;
-      if (e > 0 && deadline > 0 && seconds() > deadline) break;  // all candidates have seen the same events
-      ++events_used;
+      auto const e = std::size_t(state_.position);
+      if (e > 0 && state_.allotted > 0 && seconds() - state_.part_began > state_.allotted)
+        break;  // all candidates have seen the same events
       auto const c = context(ids[e], 0, false);
       auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
-      auto const measure_one = [&](std::size_t i, auto const& behind) { measure_goal<at + 1>(s.goal, behind, c, summaries[i]); };
+      auto const measure_one = [&](std::size_t i, auto const& behind) { values.add(i, measure_goal<at + 1>(s.goal, behind, c, others)); };
       if constexpr (requires { policy.run_all(record, candidates); }) {
         auto const written = policy.run_all(record, candidates);
         for (std::size_t i = 0; i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
@@ -389,16 +462,21 @@ class Trainer {
           policy.options = candidates[i];
           measure_one(i, trained_.template step<at>(record, c));
         }
+      policy.options = before;
+      ++state_.position, ++state_.number;
+      if (state_.position < std::ssize(ids) && due()) save(nullptr, {}, values.tensor());
     }
-    policy.options = before;
+    auto const events_used = std::size_t(state_.position);
     double const worst = s.goal.maximise ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
     double best = worst;
     std::size_t chosen = 0;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      double const value = summaries[i].mean(s.goal.metric);
+      double const value = values.mean(i);
       callbacks_.tell(ScanTried{stage, options_line(candidates[i]), value, i + 1, candidates.size()});
       if (std::isfinite(value) && (s.goal.maximise ? value > best : value < best)) best = value, chosen = i;
     }
+    check(best != worst || others.empty(), ErrorKind::usage, "there is no figure '{}'; the nearest is '{}'", s.goal.metric,
+          nearest_name(s.goal.metric, others));
     check(best != worst, ErrorKind::input, "{}.scan: '{}' is undefined on every event of the scan", stage, s.goal.metric);
     policy.options = candidates[chosen];
     OptionSet set;
@@ -411,22 +489,36 @@ class Trainer {
     return true;
   }
 
-  /// The metric that a goal names, measured on a record behind n stages.
+  /// No value yet, or those of the events that the checkpoint that `run` was given has seen.
+  ScanValues begin_scan(std::size_t part, std::size_t candidates) {
+    auto values = begin_part(part) ? ScanValues(candidates, from_->scanned) : ScanValues(candidates);
+    from_.reset();
+    return values;
+  }
+
+  /// The figure that a goal names, measured on a record behind n stages: NaN where it is undefined. Where its metric gives others only, `others`
+  /// gets their names.
   template <std::size_t n, class R>
-  void measure_goal(Goal const& goal, R const& record, Context const& c, Summary& summary) const {
+  double measure_goal(Goal const& goal, R const& record, Context const& c, std::vector<std::string>& others) const {
     bool found = false;
-    std::string names;
+    double wanted = std::nan("");
+    std::string metrics;
     auto const one = [&]<class One>(One const& metric) {
-      names += (names.empty() ? "" : ", ") + std::string(One::name);
+      metrics += (metrics.empty() ? "" : ", ") + std::string(One::name);
       if constexpr (contains_all<typename R::KeySet, ReadsOf<One>>) {
         if (!goal.metric.starts_with(std::string(One::name) + ".")) return;
         found = true;
-        for (auto const& [figure, value] : call(metric, record, c)) summary.add(fmt::format("{}.{}", One::name, figure), value);
+        Figures const figures = call(metric, record, c);
+        auto const name_of = [](auto const& figure) { return fmt::format("{}.{}", One::name, figure.first); };
+        auto const at = std::find_if(figures.begin(), figures.end(), [&](auto const& figure) { return name_of(figure) == goal.metric; });
+        if (at != figures.end()) wanted = at->second;
+        else if (others.empty()) std::transform(figures.begin(), figures.end(), std::back_inserter(others), name_of);
       }
     };
     std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);
     check(found, ErrorKind::usage, "the scan's metric '{}' belongs to none of the metrics that can be measured there ({})", goal.metric,
-          names);
+          metrics);
+    return wanted;
   }
   template <class O> static std::string options_line(O const& options) {
     std::string text;
@@ -446,7 +538,8 @@ class Trainer {
   TrainingState state_;
   std::vector<double> shares_;
   std::map<std::string, Tensor> best_;
-  double began_ = 0;
+  PlanText plan_;
+  double began_ = 0, saved_at_ = 0;
 };
 
 }  // namespace dew

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/train/run_folder.hpp"
+
+#include "support/temp_dir.hpp"
+
+using namespace dew;
+using dew::test::TempDir;
+namespace fs = std::filesystem;
+
+namespace {
+struct Warnings {
+  std::vector<std::string> all;
+  Warn warn = [this](std::string const& text) { all.push_back(text); };
+};
+}  // namespace
+
+TEST_CASE("logs are cut back to a checkpoint, and one that has lost lines is warned of") {
+  TempDir const folder;
+  RunFolder const run(folder.path());
+  Warnings w;
+  run.cut_logs(std::nullopt, w.warn);
+  write_file_atomically(run.log(), "one\ntwo\n");
+  run.save(Checkpoint{});
+  auto const saved = run.checkpoints().newest(w.warn);
+  REQUIRE(saved);
+  CHECK(saved->logs == std::map<std::string, std::uintmax_t>{{"log.jsonl", 8}});
+  write_file_atomically(run.log(), "one\ntwo\nthree\nfo");
+  write_file_atomically(run.csv_log(), "heading\n");
+  run.cut_logs(saved, w.warn);
+  CHECK(read_file(run.log()) == "one\ntwo\n");
+  CHECK(read_file(run.csv_log()).empty());
+  CHECK(w.all.empty());
+  write_file_atomically(run.log(), "one\n");
+  run.cut_logs(saved, w.warn);
+  REQUIRE(w.all.size() == 1);
+  CHECK(w.all[0] == run.log().string() + ": has 4 bytes and had 8 when the checkpoint was saved: lines are missing in it");
+  run.cut_logs(std::nullopt, w.warn);  // a training that starts over
+  CHECK(read_file(run.log()).empty());
+}
+
+TEST_CASE("what a killed process was writing is removed, and nothing else") {
+  TempDir const folder;
+  RunFolder const run(folder.path());
+  CHECK(run.vacant());
+  write_file_atomically(folder / "config.toml.123-0.part", "half");
+  write_file_atomically(folder / "lock", "process 123 on a machine");
+  CHECK(run.vacant());
+  for (auto const* sub : {"checkpoints", "graphs"}) {
+    fs::create_directories(folder.path() / sub);
+    write_file_atomically(folder.path() / sub / "x.safetensors.99-12.part", "half");
+    write_file_atomically(folder.path() / sub / "x.safetensors", "whole");
+  }
+  for (auto const* mine : {"song.part", "a.1.part", "a.1-x.part", "a.12-.part", "12-1.part"})
+    write_file_atomically(folder.path() / mine, "mine");
+  CHECK(!run.vacant());
+  run.remove_leftovers();
+  std::vector<std::string> left;
+  for (auto const& entry : fs::recursive_directory_iterator(folder.path()))
+    if (entry.is_regular_file()) left.push_back(fs::relative(entry.path(), folder.path()).string());
+  std::sort(left.begin(), left.end());
+  CHECK(left == std::vector<std::string>{"12-1.part", "a.1-x.part", "a.1.part", "a.12-.part", "checkpoints/x.safetensors",
+                                         "graphs/x.safetensors", "lock", "song.part"});
+  write_file_atomically(folder / "checkpoints" / "step-000000003.safetensors", "ours");
+  run.clear();
+  CHECK(fs::exists(folder / "checkpoints" / "x.safetensors"));  // no checkpoint of ours
+  CHECK(!fs::exists(folder / "checkpoints" / "step-000000003.safetensors"));
+}

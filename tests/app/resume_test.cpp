@@ -27,8 +27,6 @@ using namespace dew;
 using dew::test::TempDir;
 namespace fs = std::filesystem;
 
-extern char** environ;
-
 namespace {
 using Arguments = std::vector<std::string>;
 

@@ -2,10 +2,16 @@
 // A saved moment of a training: weights, optimiser, random states and where it stands; as a file with a checksum.
 #pragma once
 #include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dew/core/crc32.hpp"

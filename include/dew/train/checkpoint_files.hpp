@@ -101,7 +101,7 @@ class CheckpointFiles {
     auto const name = file.filename().string();
     auto const from = std::min(name.size(), std::string_view("step-").size());
     std::int64_t number = 0;
-    std::from_chars(name.data() + from, name.data() + name.size(), number);
+    (void)std::from_chars(name.data() + from, name.data() + name.size(), number);
     return name == file_name(number) + std::string(behind) ? std::optional(number) : std::nullopt;
   }
   /// The numbers of all checkpoints, in order.

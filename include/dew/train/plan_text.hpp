@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // What is being trained, as text: a checkpoint carries it, and a training that is another one is refused with the differences.
 #pragma once
+#include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>

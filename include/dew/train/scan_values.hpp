@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // The figure that a scan looks at, for every candidate on every event so far.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <vector>
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -32,6 +33,18 @@ struct StepEnded {  ///< after each optimiser step
   double progress;    ///< of this fit, in [0, 1]
   double loss, learning_rate;
   Figures const& terms;  ///< each term of the loss, unweighted
+};
+struct EpochTrained {  ///< after an epoch's last step, before its validation
+  std::string const& stage;
+  int epoch;
+  std::int64_t step;                                              ///< steps of this fit so far
+  std::vector<std::pair<std::string, Tensor>> const& parameters;  ///< what the fit trains, by name; gradients are those of the last step
+};
+struct EventValidated {  ///< for the first validation event of each validation
+  std::string const& stage;
+  int epoch;
+  std::int64_t step, event;
+  std::map<std::string, Tensor, std::less<>> const& record;  ///< what is known behind the fit's last stage, by the names of the keys
 };
 struct EpochEnded {  ///< after each epoch, once validated
   std::string stage;
@@ -77,7 +90,8 @@ template <class... E> struct EventList {
       std::get<std::vector<std::function<void(One const&)>>>(listeners).push_back([c](One const& e) { c->on(e); });
   }
 };
-using TrainingEvents = EventList<TrainingStarted, FitStarted, StepEnded, EpochEnded, FitEnded, ScanTried, ScanEnded, TrainingEnded>;
+using TrainingEvents = EventList<TrainingStarted, FitStarted, StepEnded, EpochTrained, EventValidated, EpochEnded, FitEnded, ScanTried,
+                                 ScanEnded, TrainingEnded>;
 }  // namespace detail
 
 /// A callback has `void on(Event const&)` for any subset of the events above, at least one. It may have state.

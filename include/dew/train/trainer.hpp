@@ -214,6 +214,7 @@ class Trainer {
         if (state_.position < std::ssize(order) && !out_of_time && due()) save(optimiser.get(), parameters);
       }
       bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
+      callbacks_.tell(EpochTrained{stage, state_.epoch, state_.step, parameters});
       auto ended = epoch_figures(f, stage);
       if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0))
         validate<first, end, until>(f, events, ended);
@@ -418,9 +419,15 @@ class Trainer {
       loss += value.total.template item<double>() / double(ids.size());
       for (std::size_t t = 0; t < value.terms.size(); ++t) summary.add("loss." + value.terms[t].first, value.terms[t].second);
       run_and_measure_behind<end, until>(out, c, summary);
+      if (i == 0) tell_validated(out, ids[i], ended);
     }
     ended.validation_loss = loss;
     for (auto const& name : summary.names()) ended.validation.emplace_back(name, summary.mean(name));
+  }
+  template <class R> void tell_validated(R const& out, std::int64_t event, EpochEnded const& epoch) const {
+    std::map<std::string, Tensor, std::less<>> named;
+    out.for_each([&]<class K>(K, Tensor const& t) { named.emplace(K::name, t); });
+    callbacks_.tell(EventValidated{epoch.stage, epoch.epoch, epoch.step, event, named});
   }
   template <std::size_t end, std::size_t until, class R>
   void run_and_measure_behind(R const& out, Context const& c, Summary& summary) {

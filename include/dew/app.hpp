@@ -4,3 +4,4 @@
 #include "dew/app/any_source.hpp"
 #include "dew/app/app.hpp"
 #include "dew/app/config_file.hpp"
+#include "dew/app/logs.hpp"

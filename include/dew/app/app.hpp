@@ -7,6 +7,7 @@
 
 #include "dew/app/any_source.hpp"
 #include "dew/app/config_file.hpp"
+#include "dew/app/logs.hpp"
 #include "dew/core/memory.hpp"
 #include "dew/core/values.hpp"
 #include "dew/event/ranges.hpp"
@@ -180,6 +181,7 @@ class App {
   int run_checked(int argc, char const* const* argv) {
     options_.add("", options_struct());
     options_.add("checkpoint", checkpoint_options_);
+    logs_.add_to(options_);
     add_options(options_, std::string(Source::name), source_);
     add_options(options_, pipeline_);
     std::apply([&](auto&... part) { (add_plan_options<P>(options_, part), ...); }, plan_);
@@ -224,6 +226,7 @@ class App {
         ->needs("--init");
     train->add_option("--config", flags.config, "TOML file of options; flags override it");
     train->add_flag("--force", flags.force, "overwrite what --out holds of another run");
+    add_log_flags(train, [&](std::string const& path, std::string const& word) { flags.set.emplace_back(path, std::vector{word}); });
     for (auto const& e : options_.entries())
       if (e.path != "device" && e.path != "threads") option_flag(train, flags, e);
     for (auto* c : {evaluate, run, exported}) {
@@ -233,7 +236,7 @@ class App {
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
       for (auto const& e : options_.entries())
         if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
-            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint."))
+            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint.") && !e.path.starts_with("log."))
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
@@ -281,10 +284,13 @@ class App {
     }
     if (train->parsed()) {
       if (!flags.resume.empty()) {
-        auto const elsewhere = [](auto const& option) { return option.first == "device" || option.first == "threads"; };
+        auto const elsewhere = [](auto const& option) {
+          return option.first == "device" || option.first == "threads" || option.first.starts_with("log.");
+        };
         check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(),
               ErrorKind::usage,
-              "--resume takes everything from the run folder; it goes with no other flag than --device, --threads and --quiet");
+              "--resume takes everything from the run folder; it goes with no other flag than --device, --threads, --quiet and those of "
+              "loggers");
         flags.out = flags.resume;
         RunFolder const folder(flags.out);
         check(folder.exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
@@ -375,6 +381,7 @@ class App {
       auto callbacks = more_;
       if (!flags.quiet) callbacks.add(Progress{});
       callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
+      logs_.add_to(callbacks, folder, name_, options_);
       Trainer trainer(trained, source_, metrics_, settings, callbacks);
       trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
       if (checkpoint) trainer.resume(*checkpoint);
@@ -731,6 +738,7 @@ class App {
   static constexpr char const* from_another_run = ", from the weights of another run";
   AppOptions app_options_;
   CheckpointOptions checkpoint_options_;
+  Logs logs_;
   OptionSet options_;
 };
 

@@ -18,6 +18,8 @@ namespace dew {
 ///     metrics.json       the score; written last: a run that has it is finished
 ///     checkpoints/       where an unfinished training stands, and the best of each fit
 ///     graphs/            built graphs, unless another cache folder was named
+///     tensorboard/       event files, where they were asked for
+///     wandb/             a Weights & Biases run and its sidecar, where they were asked for
 ///     lock               held by the process that trains here (`RunLock`)
 ///
 /// All of them are written aside and renamed, but for the logs, which grow by whole lines and are cut back to the checkpoint on resuming.
@@ -33,6 +35,8 @@ class RunFolder {
   std::filesystem::path metrics() const { return folder_ / "metrics.json"; }
   std::filesystem::path graphs() const { return folder_ / "graphs"; }
   CheckpointFiles checkpoints(CheckpointOptions const& options = {}) const { return CheckpointFiles(folder_ / "checkpoints", options); }
+  std::filesystem::path tensorboard() const { return folder_ / "tensorboard"; }
+  std::filesystem::path wandb() const { return folder_ / "wandb"; }
 
   bool exists() const { return std::filesystem::exists(config()); }
   bool finished() const { return std::filesystem::exists(metrics()) && std::filesystem::exists(model()); }
@@ -49,7 +53,7 @@ class RunFolder {
   void clear() const {
     for (auto const& file : {config(), model(), log(), csv_log(), metrics()}) std::filesystem::remove(file);
     checkpoints().clear();
-    std::filesystem::remove_all(graphs());
+    for (auto const& folder : {graphs(), tensorboard(), wandb()}) std::filesystem::remove_all(folder);
   }
   /// Removes what a killed process left half written. For the holder of the lock.
   void remove_leftovers() const {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a program's training writes for TensorBoard and Weights & Biases: options, flags, callbacks.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include "dew/train/run_folder.hpp"
+#include "dew/train/tensorboard.hpp"
+#include "dew/train/wandb.hpp"
+
+namespace dew {
+
+/// The loggers of a program beside `log.jsonl` and `log.csv`, which are always written. The options stand under `log.`.
+struct Logs {
+  struct Options {
+    bool tensorboard = false;
+    static constexpr auto describe() {
+      return hana::make_tuple(DEW_OPTION(tensorboard, "", "write event files for TensorBoard to RUN/tensorboard"));
+    }
+    bool operator==(Options const&) const = default;
+  };
+  Options options;
+  TensorBoardOptions tensorboard;
+  WandbOptions wandb;
+
+  static constexpr std::string_view section = "log";
+  void add_to(OptionSet& set) {
+    set.add(std::string(section), options);
+    set.add(std::string(section), tensorboard);
+    set.add(std::string(section), wandb);
+  }
+  /// Adds those that are on. `program` names the W&B project where nothing else does; `all` is the configuration that W&B shows.
+  void add_to(Callbacks& callbacks, RunFolder const& run, std::string const& program, OptionSet const& all) const {
+    if (options.tensorboard) callbacks.add(TensorBoardLog{run.tensorboard(), tensorboard});
+    if (!wandb.on()) return;
+    auto where = wandb;
+    if (where.wandb_project.empty()) where.wandb_project = program;
+    nlohmann::ordered_json config;
+    for (auto const& e : all.entries()) {
+      auto const text = e.get();
+      auto const value = nlohmann::ordered_json::parse(text, nullptr, false);  // TOML's numbers, texts and lists, but for inf and nan
+      config[e.path] = value.is_discarded() ? nlohmann::ordered_json(text) : value;
+    }
+    callbacks.add(WandbLog{run.path(), where, std::move(config)});
+  }
+};
+
+/// Short flags for them. `set` takes an option's path and words.
+inline void add_log_flags(CLI::App* command, std::function<void(std::string const& path, std::string const& word)> const& set) {
+  auto const path = [](char const* name) { return fmt::format("{}.{}", Logs::section, name); };
+  auto const flag = [&](char const* name, std::string const& option, char const* word, char const* help) {
+    command->add_flag_callback(name, [set, option, word] { set(option, word); }, help)->group("Loggers");
+  };
+  auto const value = [&](char const* name, std::string const& option, char const* type, char const* help) {
+    command->add_option_function<std::string>(
+               name, [set, option](std::string const& word) { set(option, word); }, help)
+        ->type_name(type)
+        ->group("Loggers");
+  };
+  flag("--tensorboard", path("tensorboard"), "true", "write event files for TensorBoard to RUN/tensorboard");
+  flag("--wandb", path("wandb"), "online", "send the training's figures to Weights & Biases; needs python3 with wandb");
+  flag("--wandb-offline", path("wandb"), "offline", "write a Weights & Biases run to RUN/wandb, to be sent later with wandb sync");
+  value("--wandb-project", path("wandb_project"), "NAME", "W&B project; default: the program's name");
+  value("--wandb-entity", path("wandb_entity"), "NAME", "W&B user or team; default: W&B's");
+  value("--wandb-name", path("wandb_name"), "NAME", "name of the W&B run; default: that of the run folder");
+  value("--wandb-osh", path("wandb_osh"), "DIR",
+        "write a W&B run offline and ask wandb-osh, which watches this folder on a node with internet, to send it; wandb-osh's default: "
+        "~/.wandb_osh_command_dir");
+  value("--wandb-osh-delay", path("wandb_osh_delay_s"), "S", "ask wandb-osh once more so many seconds after the end; default: not");
+}
+
+}  // namespace dew

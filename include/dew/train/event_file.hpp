@@ -165,7 +165,7 @@ class EventFile {
              double time) {
     detail::Message body, metadata;
     body.integer(1, height).integer(2, width).integer(3, 3).text(4, png);
-    metadata.text(3, description);
+    metadata.message(1, detail::Message().text(1, "images")).text(3, description);  // the part of TensorBoard that shows it
     put_value(detail::Message().text(1, tag).message(4, body).message(9, metadata), step, time);
   }
 

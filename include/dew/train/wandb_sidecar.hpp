@@ -260,7 +260,7 @@ def main():
 
         run = Run(arguments, wandb)
     except (Exception, SystemExit) as problem:
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__
         training.say(f"wandb: {reason}: nothing goes to Weights & Biases, the training goes on.")
         return
     training.say(f"wandb: {run.directory() if arguments.offline else run.run.url}")

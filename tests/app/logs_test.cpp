@@ -3,10 +3,11 @@
 
 #include <fstream>
 
+#include "support/path_variable.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
-using dew::test::TempDir;
+using namespace dew::test;
 
 namespace {
 /// The loggers' options after a command line.
@@ -45,12 +46,12 @@ TEST_CASE("only what is on is written, and a run folder that is cleared holds no
     Callbacks callbacks;
     logs.add_to(callbacks, run, "program", options);
     callbacks.tell(TrainingStarted{1, 2, 3, "cpu", 1});
-    callbacks.tell(EpochEnded{.stage = "stage", .loss = 1, .validation_loss = std::nan("")});
+    callbacks.tell(EpochEnded{"stage", 0, 3, 10, 0.5, 1e-3, 0.25, {}, 0.5, {}, 12.5});
   };
   start(Logs{});
   CHECK(!std::filesystem::exists(run.path()));
 
-  ::setenv("PATH", folder.path().c_str(), 1);
+  PathVariable const path(folder.path().string());
   std::ofstream(folder / "python3") << "#!/bin/sh\necho \"$@\" > \"$2/wandb/arguments\"\n";
   std::filesystem::permissions(folder / "python3", std::filesystem::perms::owner_all);
   start(after({"--tensorboard", "--wandb-osh", "farm"}));

@@ -4,27 +4,15 @@
 
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <fstream>
 
+#include "support/path_variable.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
-using dew::test::TempDir;
+using namespace dew::test;
 
 namespace {
-/// PATH for a scope.
-class Path {
- public:
-  explicit Path(std::string const& value) : before_(std::getenv("PATH")) { ::setenv("PATH", value.c_str(), 1); }
-  ~Path() { ::setenv("PATH", before_.c_str(), 1); }
-  Path(Path const&) = delete;
-  Path& operator=(Path const&) = delete;
-
- private:
-  std::string before_;
-};
-
 /// A training's events for a callback, with a script as python3; what the callback printed.
 struct Training {
   TempDir folder;
@@ -41,7 +29,7 @@ struct Training {
 
  private:
   void run(std::string const& path, WandbOptions options, bool interrupted) {
-    Path const in_path(path);
+    PathVariable const in(path);
     auto* out = std::fopen((folder / "printed").c_str(), "w");
     {
       WandbLog log(folder / "run", std::move(options), {{"a.b", 1.5}}, out);

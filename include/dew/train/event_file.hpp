@@ -160,7 +160,7 @@ class EventFile {
     body.real(1, h.min).real(2, h.max).real(3, h.count).real(4, h.sum).real(5, h.sum_squares).reals(6, h.limits).reals(7, h.counts);
     put_value(detail::Message().text(1, tag).message(5, body), step, time);
   }
-  /// A PNG image; `description` is what TensorBoard shows beside it.
+  /// A PNG image; `description` is what TensorBoard shows beside it (with `--load_fast=false`: its fast loader drops it).
   void image(std::string_view tag, std::int64_t step, int width, int height, std::string_view png, std::string_view description,
              double time) {
     detail::Message body, metadata;

@@ -283,7 +283,7 @@ def osh(find_tracks):
 
 # ---- the sidecar by itself, with something that is called wandb ----------------------------------------------------------------------------
 FAKE = '''
-import json, os, types
+import json, os, subprocess
 
 def note(**what):
     with open(os.environ["NOTES"], "a") as out:
@@ -315,6 +315,8 @@ def init(**given):
     note(init=given)
     if os.environ.get("TROUBLE"):
         raise RuntimeError(os.environ["TROUBLE"] + "\\nand more of it")
+    if os.environ.get("CHILD_S"):
+        subprocess.Popen(["sleep", os.environ["CHILD_S"]])  # as wandb starts a process of its own
     return Run(os.path.join(given["dir"], "wandb", "offline-run-x-" + given["id"]))
 '''
 
@@ -354,8 +356,8 @@ def put(lines, mode="w"):
         log.write(lines)
 
 
-def step_line(n):
-    return json.dumps({"kind": "step", "stage": "model", "epoch": 0, "step": 20 * n, "loss": 1 / n, "loss.none": None}) + "\n"
+def step_line(n, **more):
+    return json.dumps({"kind": "step", "stage": "model", "epoch": 0, "step": 20 * n, "loss": 1 / n, "loss.none": None, **more}) + "\n"
 
 
 def epoch_line(n, validation):
@@ -411,9 +413,9 @@ def sidecar(_):
     until(lambda: len(notes("step")) == 2, "the seventh and the eighth line")
     put("".join(step_line(n) for n in range(1, 6)))  # cut back while it is read
     time.sleep(1.5)
-    put("".join(step_line(n) for n in range(6, 11)), "a")
+    put("".join(step_line(n, time_s=123.25) for n in range(6, 11)), "a")  # values of a clock are others
     check(online.end() == f"wandb: https://somewhere/offline-run-x-{identity}\n", "the address")
-    check([note["step"] for note in notes("step")] == [6, 7, 8, 9], notes("step"))
+    check([(note["step"], note["values"]["model/step"]) for note in notes("step")] == [(6, 140), (7, 160), (8, 180), (9, 200)], notes("step"))
     check(notes("exit_code")[0]["exit_code"] == 1, "a killed training's run has failed")
 
     # what wandb refuses is a sentence, and no failure
@@ -421,7 +423,7 @@ def sidecar(_):
     check(refused.end("stopped") == "wandb: No API key and more of it: nothing goes to Weights & Biases, the training goes on.\n", "what it says")
 
     # a second sidecar waits for the first
-    first = Conversation("--offline")
+    first = Conversation("--offline", CHILD_S="20")
     until(lambda: notes("init"), "the first one's run")
     with open("run/wandb/id", "w", encoding="utf-8") as out:
         out.write("../bad\n")  # nobody's id
@@ -429,7 +431,9 @@ def sidecar(_):
     second = subprocess.Popen([sys.executable, "sidecar.py", "run", "--offline"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
     time.sleep(1)
     check(len(notes("init")) == 1, "two sidecars at once")
+    began = time.monotonic()
     first.end("stopped")
+    check(time.monotonic() - began < 15, "the socket ends with what wandb has started, not with the sidecar")
     check(second.wait(PATIENCE_S) == 0 and len(notes("init")) == 2, "the second one's run")
     check(re.fullmatch(r"[0-9a-f]{8}", notes("init")[1]["init"]["id"]) is not None, notes("init")[1])
     check([note["exit_code"] for note in notes("exit_code")] == [0, 0], notes("exit_code"))

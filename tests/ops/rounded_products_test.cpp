@@ -57,11 +57,13 @@ tile::RightSide right_side(Tensor const& b) { return {b.const_data_ptr<float>(),
 
 struct Ends { bool bias = false, lookup = false, add = false, relu = false, mask = false; };
 
+/// What stands behind the last column of a bias and of rows that are added may be anything.
 void compare(std::int64_t rows, std::int64_t inner, std::int64_t columns, Ends const& ends, bool transposed = false) {
   tile::Registers const registers;
   auto const a = at::randn({rows, inner}), weight = transposed ? at::randn({columns, inner}).t() : at::randn({inner, columns}),
-             bias = padded(at::randn({1, columns})), d = padded(at::randn({rows, columns})), table = padded(at::randn({7, columns})),
-             index = at::randint(0, 7, {rows}, at::kLong), mask = in_bfloat16(at::randn({rows, columns}));
+             bias = padded(at::randn({1, columns}), 3), d = padded(at::randn({rows, columns}), 3),
+             table = padded(at::randn({7, columns}), 3), index = at::randint(0, 7, {rows}, at::kLong),
+             mask = in_bfloat16(at::randn({rows, columns}));
   auto expected = at::mm(in_bfloat16(a).to(at::kDouble), in_bfloat16(weight).to(at::kDouble));
   if (ends.bias) expected = expected + bias.narrow(1, 0, columns);
   if (ends.lookup) expected = expected + 2 * table.narrow(1, 0, columns).index_select(0, index);

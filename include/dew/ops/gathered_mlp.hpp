@@ -155,8 +155,9 @@ struct LatePart : torch::autograd::Function<LatePart> {
 
   static Tensor of(Tensor const& part, Tensor const& weight, Products products) {
     auto share = apply(part, weight, products);
-    if (auto* maker = part.grad_fn().get(); maker != nullptr && share.grad_fn())  // the engine runs the latest first
-      share.grad_fn()->set_sequence_nr(maker->sequence_nr());
+    auto* const maker = part.grad_fn().get();
+    if (share.grad_fn())  // the engine runs the latest first, so what nobody made comes last
+      share.grad_fn()->set_sequence_nr(maker != nullptr ? maker->sequence_nr() : 0);
     return share;
   }
 };

@@ -18,9 +18,9 @@ int main(int argc, char** argv) {
   return App{"find_tracks", pipeline}
       .about("find_tracks: from hits to tracks with a graph network and object condensation")
       .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
-      .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.35, .learning_rate = 5e-3, .validate_every = 5}),
+      .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 10, .share = 0.5, .learning_rate = 5e-3, .validate_every = 5}),
              fit<Condenser>(5 * Attraction{} + Repulsion{} + weighted(0, Coward{}) + weighted(0, Noise{}),
-                            {.epochs = 20, .share = 0.65, .learning_rate = 4e-3, .validate_every = 5}),
+                            {.epochs = 20, .share = 0.48, .learning_rate = 4e-3, .validate_every = 5}),
              scan<Dbscan>({.metric = "tracking.pt0.9.double_majority", .share = 0.02},
                           {.eps_min = 0.1, .eps_max = 0.6, .eps_steps = 26, .min_points = {1, 2}}))
       .evaluate(GraphMetrics{}, EdgeMetrics{}, ComponentTracking{}, TrackingMetrics{})

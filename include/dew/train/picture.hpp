@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "dew/core/crc32.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/core/values.hpp"
-#include "dew/event/gzip.hpp"
 
 namespace dew {
 
@@ -89,7 +89,7 @@ class Picture {
   std::size_t index(int x, int y) const { return std::size_t(y) * std::size_t(width_) + std::size_t(x); }
   static std::string big_endian(std::uint32_t value) { return {char(value >> 24), char(value >> 16), char(value >> 8), char(value)}; }
   static std::string chunk(std::string const& type, std::string const& data) {
-    return big_endian(std::uint32_t(data.size())) + type + data + big_endian(detail::crc32(type + data));
+    return big_endian(std::uint32_t(data.size())) + type + data + big_endian(crc32(type + data));
   }
   static std::uint32_t adler32(std::string_view bytes) {
     std::uint32_t a = 1, b = 0;

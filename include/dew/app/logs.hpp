@@ -2,6 +2,8 @@
 // What a program's training writes for TensorBoard and Weights & Biases: options, flags, callbacks.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
 
 #include "dew/train/run_folder.hpp"
 #include "dew/train/tensorboard.hpp"

@@ -2,7 +2,12 @@
 // Weights & Biases: a Python sidecar turns a run's JSON lines into an online or offline run, and asks wandb-osh to send it.
 #pragma once
 #include <array>
+#include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "dew/core/options.hpp"
 #include "dew/train/callbacks.hpp"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dew/core/crc32.hpp"
+#include "dew/core/error.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/core/values.hpp"
 

@@ -272,19 +272,18 @@ struct GatheredMlp : torch::autograd::Function<GatheredMlp> {
   }
 };
 
+inline std::vector<Tensor> run_in_tiles(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
+  PackedMlp const packed(rows, mlp, target, targets);
+  return GatheredMlp::apply(packed.plan, at::TensorList(packed.tensors), at::TensorList(packed.indices));
+}
+
 inline torch::autograd::variable_list LatePart::backward(torch::autograd::AutogradContext* context,
                                                          torch::autograd::variable_list const& gradient) {
   if (!context->needs_input_grad(0)) return {Tensor(), Tensor(), Tensor()};
   auto const weight = context->get_saved_variables().front().t();
   auto const products = Products(context->saved_data["products"].toInt());
   if (at::GradMode::is_enabled()) return {linear(products, gradient[0], weight), Tensor(), Tensor()};
-  PackedMlp const product({.given = {gradient[0]}}, {.weights = {weight}, .products = products}, {}, -1);
-  return {GatheredMlp::apply(product.plan, at::TensorList(product.tensors), at::TensorList(product.indices)).front(), Tensor(), Tensor()};
-}
-
-inline std::vector<Tensor> run_in_tiles(MlpRows const& rows, MlpLayers const& mlp, Tensor const& target, std::int64_t targets) {
-  PackedMlp const packed(rows, mlp, target, targets);
-  return GatheredMlp::apply(packed.plan, at::TensorList(packed.tensors), at::TensorList(packed.indices));
+  return {run_in_tiles({.given = {gradient[0]}}, {.weights = {weight}, .products = products}, {}, -1).front(), Tensor(), Tensor()};
 }
 
 }  // namespace detail

@@ -119,6 +119,33 @@ DEW_AMX_TARGET inline void finish(RoundedProduct const& p, unsigned given, float
     for (int k = 0; k < COLUMNS; ++k) put(p.totals + j + 16 * k, take(p.totals + j + 16 * k) + total[k]);
 }
 
+/// Adds to registers 0 to 3, sums of ROWS x COLUMNS tiles, a step's products: of the tile at a, and a second one `below` elements on, with those
+/// from b on.
+template <int ROWS, int COLUMNS, class Left>
+DEW_AMX_TARGET inline void multiply(Left const* a, std::int64_t below, std::int64_t bytes, HalfTile const* b) {
+  _tile_loadd(4, a, bytes);
+  _tile_loadd(6, b, 64);
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (COLUMNS > 1) {
+    _tile_loadd(7, b + 1, 64);
+    _tile_dpbf16ps(1, 4, 7);
+  }
+  if constexpr (ROWS > 1) {
+    _tile_loadd(5, a + below, bytes);
+    _tile_dpbf16ps(2, 5, 6);
+  }
+  if constexpr (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
+}
+/// These registers, in rows `stride` apart.
+template <int ROWS, int COLUMNS>
+DEW_AMX_TARGET inline void store(float* sums, std::int64_t stride) {
+  auto const bytes = stride * std::int64_t(sizeof(float));
+  _tile_stored(0, sums, bytes);
+  if constexpr (COLUMNS > 1) _tile_stored(1, sums + 16, bytes);
+  if constexpr (ROWS > 1) _tile_stored(2, sums + 16 * stride, bytes);
+  if constexpr (ROWS > 1 && COLUMNS > 1) _tile_stored(3, sums + 16 * stride + 16, bytes);
+}
+
 /// ROWS x COLUMNS tiles from row i and block of columns `block` on.
 template <int ROWS, int COLUMNS, unsigned ENDS>
 DEW_AMX_TARGET inline void tiles(RoundedProduct const& p, unsigned ends, std::int64_t i, std::int64_t block) {
@@ -132,25 +159,8 @@ DEW_AMX_TARGET inline void tiles(RoundedProduct const& p, unsigned ends, std::in
   if constexpr (COLUMNS > 1) _tile_zero(1);
   if constexpr (ROWS > 1) _tile_zero(2);
   if constexpr (ROWS > 1 && COLUMNS > 1) _tile_zero(3);
-  for (std::int64_t k = 0; k < steps; ++k, a += 32, b += blocks) {
-    _tile_loadd(4, a, stride);
-    _tile_loadd(6, b, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (COLUMNS > 1) {
-      _tile_loadd(7, b + 1, 64);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (ROWS > 1) {
-      _tile_loadd(5, a + 16 * p.a_stride, stride);
-      _tile_dpbf16ps(2, 5, 6);
-    }
-    if constexpr (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
-  }
-  constexpr int bytes = COLUMNS * 64;
-  _tile_stored(0, &sums[0][0], bytes);
-  if constexpr (COLUMNS > 1) _tile_stored(1, &sums[0][16], bytes);
-  if constexpr (ROWS > 1) _tile_stored(2, &sums[16][0], bytes);
-  if constexpr (ROWS > 1 && COLUMNS > 1) _tile_stored(3, &sums[16][16], bytes);
+  for (std::int64_t k = 0; k < steps; ++k, a += 32, b += blocks) multiply<ROWS, COLUMNS>(a, 16 * p.a_stride, stride, b);
+  store<ROWS, COLUMNS>(&sums[0][0], 16 * COLUMNS);
   asm volatile("" ::: "memory");
   finish<COLUMNS, ENDS>(p, ends, &sums[0][0], i, 16 * block, std::min<std::int64_t>(16 * ROWS, p.rows - i));
 }
@@ -243,24 +253,8 @@ DEW_AMX_TARGET inline void sum_tiles(float* sum, std::int64_t stride, HalfTile c
   if constexpr (COLUMNS > 1) _tile_loadd(1, sum + 16, bytes);
   if constexpr (ROWS > 1) _tile_loadd(2, sum + 16 * stride, bytes);
   if constexpr (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, sum + 16 * stride + 16, bytes);
-  for (std::int64_t k = 0; k < steps; ++k, left += left_blocks, right += right_blocks) {
-    _tile_loadd(4, left, 64);
-    _tile_loadd(6, right, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (COLUMNS > 1) {
-      _tile_loadd(7, right + 1, 64);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (ROWS > 1) {
-      _tile_loadd(5, left + 1, 64);
-      _tile_dpbf16ps(2, 5, 6);
-    }
-    if constexpr (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, sum, bytes);
-  if constexpr (COLUMNS > 1) _tile_stored(1, sum + 16, bytes);
-  if constexpr (ROWS > 1) _tile_stored(2, sum + 16 * stride, bytes);
-  if constexpr (ROWS > 1 && COLUMNS > 1) _tile_stored(3, sum + 16 * stride + 16, bytes);
+  for (std::int64_t k = 0; k < steps; ++k, left += left_blocks, right += right_blocks) multiply<ROWS, COLUMNS>(left, 1, 64, right);
+  store<ROWS, COLUMNS>(sum, stride);
   asm volatile("" ::: "memory");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The checksum of gzip and of checkpoints.
+// Cyclic checksums: of gzip and checkpoints, and of TensorBoard's files.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -8,13 +8,15 @@
 
 namespace dew {
 
-/// CRC-32 as gzip uses it (reflected 0xedb88320), eight bytes a step. Every change within 32 neighbouring bits changes it; no defence against forgery.
-inline std::uint32_t crc32(std::string_view bytes) {
+namespace detail {
+/// The checksum to a reflected polynomial, eight bytes a step.
+template <std::uint32_t POLYNOMIAL>
+std::uint32_t reflected_crc(std::string_view bytes) {
   static constexpr auto tables = [] {
     std::array<std::array<std::uint32_t, 256>, 8> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
       std::uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ (c & 1 ? 0xedb88320U : 0);
+      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ (c & 1 ? POLYNOMIAL : 0);
       t[0][i] = c;
     }
     for (std::size_t k = 1; k < 8; ++k)
@@ -32,5 +34,12 @@ inline std::uint32_t crc32(std::string_view bytes) {
   for (; n > 0; --n, ++p) c = (c >> 8) ^ tables[0][(c ^ *p) & 0xff];
   return ~c;
 }
+}  // namespace detail
+
+/// CRC-32 as gzip uses it. Every change within 32 neighbouring bits changes it; no defence against forgery.
+inline std::uint32_t crc32(std::string_view bytes) { return detail::reflected_crc<0xedb88320U>(bytes); }
+
+/// CRC-32C (Castagnoli), as TensorBoard's files use it.
+inline std::uint32_t crc32c(std::string_view bytes) { return detail::reflected_crc<0x82f63b78U>(bytes); }
 
 }  // namespace dew

@@ -14,27 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "dew/core/crc32.hpp"
 #include "dew/core/error.hpp"
 
 namespace dew {
 
 namespace detail {
-/// CRC-32C (Castagnoli), a byte a step: event files hold kilobytes an epoch.
-inline std::uint32_t crc32c(std::string_view bytes) {
-  static constexpr auto table = [] {
-    std::array<std::uint32_t, 256> t{};
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82f63b78U : 0);
-      t[i] = c;
-    }
-    return t;
-  }();
-  std::uint32_t c = ~0U;
-  for (char const byte : bytes) c = (c >> 8) ^ table[(c ^ static_cast<unsigned char>(byte)) & 0xff];
-  return ~c;
-}
-
 /// The bytes of a number, lowest first.
 template <class T>
 std::string little_endian_bytes(T value) {

@@ -14,10 +14,10 @@
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "dew/core/file.hpp"
@@ -37,6 +37,7 @@ class Sidecar {
       problem_ = detail::system_words();
       return;
     }
+    ours_.emplace(ends[0]);
     detail::Descriptor const theirs(ends[1]);
     std::vector<char*> argv;
     for (auto& argument : arguments) argv.push_back(argument.data());
@@ -55,41 +56,36 @@ class Sidecar {
     if (failed != 0) {
       problem_ = std::generic_category().message(failed);
       process_ = -1;
-      ::close(ends[0]);
-    } else socket_ = ends[0];
+      ours_.reset();
+    }
   }
-  ~Sidecar() {
-    if (socket_ >= 0) ::close(socket_);
-  }
-  Sidecar(Sidecar const&) = delete;
-  Sidecar& operator=(Sidecar const&) = delete;
 
   /// Why it could not be started; empty when it was.
   std::string const& problem() const { return problem_; }
   /// Whether it is still at the other end, as far as `hear` has seen.
-  bool there() const { return socket_ >= 0; }
+  bool there() const { return ours_.has_value(); }
   /// Whether it ended by itself with a status other than 0, once it is not there.
   bool failed() const { return failed_; }
 
   /// Sends a line; where the other end reads nothing, it is lost.
   void say(std::string_view line) const {
-    if (socket_ < 0) return;
+    if (!ours_) return;
     auto const text = std::string(line) + "\n";
-    (void)::send(socket_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)::send(ours_->number(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   /// The whole lines that have come since the last call; does not wait.
   std::vector<std::string> hear() {
     std::vector<std::string> lines;
     char bytes[1024];
-    while (socket_ >= 0) {
-      auto const got = ::recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);
+    while (ours_) {
+      auto const got = ::recv(ours_->number(), bytes, sizeof bytes, MSG_DONTWAIT);
       if (got > 0) {
         heard_.append(bytes, std::size_t(got));
         continue;
       }
       if (got < 0 && errno == EINTR) continue;
       if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-      ::close(std::exchange(socket_, -1));
+      ours_.reset();
       reap();
     }
     for (auto end = heard_.find('\n'); end != std::string::npos; end = heard_.find('\n')) {
@@ -101,12 +97,12 @@ class Sidecar {
   /// Ends the conversation and waits for the process, at most so many seconds; false when it is still at work then, which it goes on with.
   /// Each line that comes meanwhile is handed to `tell`.
   bool finish(double seconds, std::function<void(std::string const&)> const& tell) {
-    if (socket_ >= 0) ::shutdown(socket_, SHUT_WR);
+    if (ours_) ::shutdown(ours_->number(), SHUT_WR);
     auto const until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (socket_ >= 0) {
+    while (ours_) {
       auto const left = std::chrono::duration<double>(until - std::chrono::steady_clock::now()).count();
       if (left <= 0) return false;
-      ::pollfd wait{socket_, POLLIN, 0};
+      ::pollfd wait{ours_->number(), POLLIN, 0};
       ::poll(&wait, 1, std::max(1, int(std::min(left, 1000.0) * 1000)));
       for (auto const& line : hear()) tell(line);
     }
@@ -126,7 +122,7 @@ class Sidecar {
   }
 
   ::pid_t process_ = -1;
-  int socket_ = -1;
+  std::optional<detail::Descriptor> ours_;  // end of the socket
   bool failed_ = false;
   std::string problem_, heard_;
 };

@@ -279,8 +279,9 @@ nlohmann::json with_younger_options(nlohmann::json said, Pipeline<S...> pipeline
 }  // namespace detail
 
 /// The trained pipeline in a run folder (its `model.safetensors`) or a file, which may be a checkpoint of a training too. The run's options
-/// replace those of `pipeline`, whose type must be the one that was trained: another is refused with the difference spelled out. An option that is younger than the run has the value that
-/// its struct says, whatever the program chose: as if it was not there. Of a stage of which the run says nothing, the program's options stay.
+/// replace those of `pipeline`, whose type must be the one that was trained: another is refused with the difference spelled out. An option
+/// that is younger than the run has the value that its struct says, whatever the program chose: as if it was not there. Of a stage of which
+/// the run says nothing, the program's options stay.
 template <class... S>
 Trained<Pipeline<S...>> load(Pipeline<S...> pipeline, std::filesystem::path file) {
   if (std::filesystem::is_directory(file)) file /= "model.safetensors";

@@ -394,7 +394,8 @@ class App {
       fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
       checkpoints.keep_best_alone();
-      fmt::print("every figure: {}, or {} evaluate --tables\nrun folder: {}\n", folder.metrics().string(), name_, flags.out);
+      fmt::print("every figure: {}, or {} evaluate --run {} --tables\nrun folder: {}\n", folder.metrics().string(), name_, flags.out,
+                 flags.out);
       return 0;
     }
   }

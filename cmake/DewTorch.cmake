@@ -76,6 +76,9 @@ function(dew_find_torch out_problem)
   target_include_directories(dew::libtorch INTERFACE "${root}/include" "${root}/include/torch/csrc/api/include")
   # libtorch_cpu.so finds its own libraries when the program starts; the linker need not know where they are.
   target_link_options(dew::libtorch INTERFACE -Wl,--allow-shlib-undefined)
+  # LibTorch's libraries export parts of the C++ library that was linked into them, and those of libtorch.so 2.11 call null:
+  # the program's own one is to be found first.
+  target_link_libraries(dew::libtorch INTERFACE "-Wl,--push-state,--no-as-needed,-lstdc++,--pop-state")
   if(DEW_CUDA)
     foreach(library IN ITEMS c10_cuda torch_cuda torch)
       if(NOT EXISTS "${root}/lib/lib${library}.so")

@@ -431,6 +431,43 @@ TEST_CASE("gathered MLP: late gradients of parts that are made one from another 
   at::set_num_threads(threads);
 }
 
+TEST_CASE("gathered MLP: a gradient that nobody else holds is written over, and no other") {
+  seed();
+  auto const threads = at::get_num_threads();
+  at::set_num_threads(1);
+  constexpr std::int64_t count = 20000, width = 32, layers = 4;
+  auto const first = at::randn({count, width}).requires_grad_(), weight = at::randn({width, width});
+  auto const through = [&](auto const& mlp) {
+    std::vector<Tensor> made{first};
+    while (std::ssize(made) <= layers)
+      made.push_back(mlp(MlpRows{.given = {made.back()}, .residual = true}, MlpLayers{.weights = {0.1 * weight}}));
+    return made;
+  };
+  auto const up = at::randn({count, width}), before = up.clone();
+  auto const expected = torch::autograd::grad({through(gathered_mlp_reference).back()}, {first}, {up})[0];
+  auto const peak_in_rows = [&](bool held) {
+    auto made = through(gathered_mlp);
+    std::vector<Tensor> seen;
+    if (held)
+      for (auto const& layer : made) layer.register_hook([&](Tensor const& gradient) { seen.push_back(gradient); });
+    auto const out = made.back();
+    made.clear();
+    PeakMemory peak;
+    auto const gradient = torch::autograd::grad({out}, {first}, {up})[0];
+    double const rows = double(peak.bytes()) / double(count * width * std::int64_t(sizeof(float)));
+    CHECK(at::allclose(gradient, expected, 1e-4, 1e-4));
+    CHECK(at::equal(up, before));
+    if (held) {
+      CHECK(seen.size() == layers + 1);
+      for (std::size_t i = 1; i < seen.size(); ++i) CHECK(!at::equal(seen[i], seen[i - 1]));
+    }
+    return rows;
+  };
+  CHECK(peak_in_rows(false) < 1.5);
+  CHECK(peak_in_rows(true) > 1.5);
+  at::set_num_threads(threads);
+}
+
 TEST_CASE("gathered MLP: other dtypes go through torch operations, and NaN stays what it is") {
   seed();
   Call const call({.gathered = {5, 5}, .given = {4}, .type = at::kBFloat16});

@@ -89,18 +89,24 @@ class MlpTiles : MlpOperands<T, PRODUCTS> {
     return {values, sum_of(sums)};
   }
 
-  /// The gradients of `tensors`; undefined where `wanted` says no. `values`: the output, needed for a final ReLU.
+  /// The gradients of `tensors`; undefined where `wanted` says no. `values`: the output, needed for a final ReLU. A gradient of the output that
+  /// nobody else holds becomes the memory of a given part's.
   std::vector<Tensor> backward(Tensor const& values, Tensor const& grad_values, Tensor const& grad_sums, std::vector<bool> const& wanted) {
     auto const options = weights_[0].options();
+    bool const may_be_overwritten = is_held_once(grad_values);
+    Upstream up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
+                grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
     std::vector<Tensor> grad_given(given_.size());
     for (std::size_t k = 0; k < given_.size(); ++k) {
-      if (wanted[gathered_.size() + k]) grad_given[k] = at::empty(given_[k].sizes(), options);
+      if (wanted[gathered_.size() + k]) {
+        bool const overwrites = may_be_overwritten && !up.is_overwritten && given_[k].sizes() == up.by_values.sizes();
+        up.is_overwritten |= overwrites;
+        grad_given[k] = overwrites ? up.by_values : at::empty(given_[k].sizes(), options);
+      }
       given_back_.emplace_back(columns(weights_[0], given_column_[k], given_[k]));
     }
     for (std::size_t l = 1; l < weights_.size(); ++l) back_.emplace_back(weights_[l]);
     auto grad_first = plan_.late ? at::empty({plan_.rows, width(0)}, options) : Tensor();
-    Upstream const up{values, grad_values.defined() ? grad_values.contiguous() : grad_values,
-                      grad_sums.defined() ? grad_sums.contiguous() : grad_sums};
     std::vector<Gradients> parts(static_cast<std::size_t>(parts_));
     each_part(parts_, [&](std::int64_t part) {
       Scratch scratch(*this, true);
@@ -180,7 +186,11 @@ class MlpTiles : MlpOperands<T, PRODUCTS> {
   };
 
   /// What the backward pass starts from.
-  struct Upstream { Tensor values, by_values, by_sums; };
+  struct Upstream {
+    Tensor values, by_values, by_sums;
+    bool is_overwritten = false;  // rows of `by_values`, once a tile has read them
+  };
+  static bool is_held_once(Tensor const& t) { return t.defined() && t.use_count() == 1 && t.storage().use_count() == 1; }
 
   std::int64_t norms() const { return plan_.transform == PartTransform::layer_norm ? 2 : 0; }
   std::int64_t out_width() const { return weights_.back().size(0); }
@@ -309,7 +319,7 @@ class MlpTiles : MlpOperands<T, PRODUCTS> {
   ConstRows top(Scratch& scratch, std::int64_t begin, std::int64_t n, Upstream const& up) const {
     auto const out = out_width();
     auto const to = rows(scratch.gradients.back());
-    if (up.by_values.defined() && !up.by_sums.defined() && !plan_.final_relu) return read(up.by_values, begin);
+    if (up.by_values.defined() && !up.by_sums.defined() && !plan_.final_relu && !up.is_overwritten) return read(up.by_values, begin);
     if (up.by_values.defined()) tile::copy<false>(to.data, to.stride, n, out, cdata(up.by_values) + begin * out, out);
     if (up.by_sums.defined()) {
       auto const* index = rows_of(indices_.back(), begin, n, plan_.targets);

@@ -14,9 +14,9 @@ In a notebook:
 
 The event is one that find_tracks wrote, with all its edges and hits:
 
-    find_tracks export --run RUN --events DIR --select 1000 --out exported --score_cut.threshold 0 --orphan_mask.enabled false
+    find_tracks export --run RUN --events DIR --select 1000 --out exported --score_cut.threshold 0 --orphan_mask.enabled false --condenser.products float32
 
-Coordinates of hits that no edge of a high enough score touches are given too; find_tracks leaves such hits out where orphan_mask is on.
+In Python all products are of float32; with find_tracks' own ones of bfloat16 coordinates agree to 1e-2 only. Coordinates of hits that no edge of a high enough score touches are given too; find_tracks leaves such hits out where orphan_mask is on.
 
 On the command line to_python.py RUN prints options and tensors, and to_python.py RUN --check EVENT.safetensors compares what the torch modules give
 with what find_tracks wrote.

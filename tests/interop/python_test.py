@@ -234,7 +234,7 @@ def from_lightning(find_tracks, scratch):
 def to_python(find_tracks, scratch):
     events, folder, out = simulated(find_tracks, scratch), os.path.join(scratch, "run"), os.path.join(scratch, "exported")
     run(find_tracks, "train", "--events", events, "--train", "1", "--validate", "2", "--epochs", "2", "--out", folder, "--quiet")
-    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "2", "--out", out, "--score_cut.threshold", "0", "--orphan_mask.enabled", "false", "--quiet")
+    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "2", "--out", out, "--score_cut.threshold", "0", "--orphan_mask.enabled", "false", "--condenser.products", "float32", "--quiet")
     event = os.path.join(out, "event000000002.safetensors")
     assert check(Run(folder), event) < 1e-4
     bent = Run(folder)

@@ -14,5 +14,6 @@
 #include "dew/core/text.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/core/torch_nn.hpp"
+#include "dew/core/traced_range.hpp"
 #include "dew/core/values.hpp"
 #include "dew/core/widths.hpp"

@@ -8,6 +8,7 @@
 
 #include "dew/core/safetensors.hpp"
 #include "dew/core/torch_nn.hpp"
+#include "dew/core/traced_range.hpp"
 #include "dew/pipeline/pipeline.hpp"
 #include "dew/version.hpp"
 
@@ -117,6 +118,7 @@ class Trained<Pipeline<S...>> {
     using P = Stage<i>;
     constexpr bool labelled = R::template has<ParticleId>;
     c.seed = mix_seed(c.seed, P::name);
+    TracedRange const range(P::name);
     if constexpr (LabelledOnly<P> && !labelled) return record;
     else {
       static_assert(detail::DemandReads<typename R::KeySet, P, ReadsOf<P>>::ok);

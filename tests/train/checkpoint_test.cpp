@@ -17,15 +17,20 @@ Checkpoint example() {
   c.scanned = at::full({2, 2}, 0.1, at::kDouble);
   c.random = at::arange(16, at::kByte);
   auto& s = c.state;
-  s.part = 1, s.number = 123, s.epoch = 2, s.position = 3, s.step = 17, s.over = true, s.epochs_since_best = 4;
+  s.part = 1, s.number = 123, s.epoch = 2, s.position = 3, s.step = 17, s.over = true;
+  s.improvement = {-std::numeric_limits<double>::infinity(), 1.0 / 7, 4, 2, 0.1};
   s.seconds = 0.1 + 0.2, s.part_began = 1e-300, s.allotted = 1.0 / 3, s.epoch_loss = 1e22 + 2097152;
   s.epoch_terms = {std::nan(""), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), -0.0, 5e-324};
-  s.loss = 0.7, s.best = -std::numeric_limits<double>::infinity(), s.score = 2.0 / 3;
+  s.loss = 0.7, s.score = 2.0 / 3;
   s.tuned = {{"dbscan.eps", "0.30000000000000004"}, {"x.name", "\"a \\\"b\\\", c\""}};
   c.plan = {{{"pipeline", "a, b = c"}}, {{"b.y", "1"}, {"a.x", "\"\\\"dew.crc32\\\":\\\"00000000\""}}};
   c.model = {{"dew.schema", "1"}, {"dew.seed", "3"}};
   c.program = "find_tracks";
   c.logs = {{"log.jsonl", 1234567890123}, {"log.csv", 0}};
+  c.callbacks["a.b (2)"] = {.values = {{"n", 0.1}}, .tensors = {{"x/y", at::ones({2})}}};
+  c.callbacks["without"] = {.values = {}};
+  c.failed_event = 12;
+  c.record = {{"beta", at::zeros({3})}};
   return c;
 }
 bool same(std::map<std::string, Tensor> const& a, std::map<std::string, Tensor> const& b) {
@@ -50,6 +55,12 @@ TEST_CASE("a checkpoint comes back from its file, bit for bit") {
   CHECK(c.model == back.model);
   CHECK(c.program == back.program);
   CHECK(c.logs == back.logs);
+  REQUIRE(back.callbacks.size() == 2);
+  CHECK(back.callbacks.at("a.b (2)").values == c.callbacks.at("a.b (2)").values);
+  CHECK(same(back.callbacks.at("a.b (2)").tensors, c.callbacks.at("a.b (2)").tensors));
+  CHECK(back.callbacks.at("without").values.is_null());
+  CHECK(back.failed_event == 12);
+  CHECK(same(c.record, back.record));
   CHECK(checkpoint_bytes(back) == checkpoint_bytes(c));  // the state too
   auto const &a = c.state, &b = back.state;
   CHECK(b.number == a.number);
@@ -60,7 +71,7 @@ TEST_CASE("a checkpoint comes back from its file, bit for bit") {
   for (std::size_t i = 1; i < 5; ++i)
     CHECK((b.epoch_terms[i] == a.epoch_terms[i] && std::signbit(b.epoch_terms[i]) == std::signbit(a.epoch_terms[i])));
   CHECK((b.seconds == a.seconds && b.part_began == a.part_began && b.allotted == a.allotted && b.epoch_loss == a.epoch_loss));
-  CHECK((b.loss == a.loss && std::isnan(b.validation_loss) && b.best == a.best && b.score == a.score));
+  CHECK((b.loss == a.loss && std::isnan(b.validation_loss) && b.improvement == a.improvement && b.score == a.score));
 
   Checkpoint least;
   least.weights = c.weights;

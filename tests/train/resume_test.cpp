@@ -136,7 +136,7 @@ TEST_CASE("a training that goes on from any of its checkpoints ends like one tha
     auto const any = [&](auto&& f) { return std::any_of(states.begin(), states.end(), f); };
     CHECK(any([](auto const& state) { return state.part == 0 && state.step > 0 && state.position > 0; }));
     CHECK(any([](auto const& state) { return state.part == 0 && state.over; }));
-    CHECK(any([](auto const& state) { return state.part == 0 && state.epochs_since_best == 1 && state.position == 0; }));
+    CHECK(any([](auto const& state) { return state.part == 0 && state.improvement.validations_since == 1 && state.position == 0; }));
     CHECK(any([](auto const& state) { return state.part == 1 && state.position == 1; }));
     CHECK(any([](auto const& state) { return state.part == 2 && state.position > 0; }));
     CHECK(any([](auto const& state) { return state.part == 3; }));
@@ -150,6 +150,40 @@ TEST_CASE("a training that goes on from any of its checkpoints ends like one tha
       CHECK(resumed.told == whole.told);
       CHECK((resumed == whole));
     }
+  }
+}
+
+TEST_CASE("the plateau's and early stopping's counters survive, by a figure that is another at every validation") {
+  auto const watching = std::tuple(fit<ToyModel>(ToyLoss{}, {.epochs = 12,
+                                                             .learning_rate = 0.5,
+                                                             .schedule = Schedule::plateau,
+                                                             .warmup_steps = 1,
+                                                             .final_rate = 0.1,
+                                                             .patience = 5,
+                                                             .plateau_factor = 0.7,
+                                                             .plateau_patience = 2,
+                                                             .watch = "drawn.number",
+                                                             .least_improvement = 0.01}));
+  TempDir const folder;
+  auto const file = folder / "checkpoint";
+  auto s = settings();
+  s.checkpoint.every_steps = 1;
+  std::vector<std::pair<std::string, std::size_t>> saved;
+  std::vector<TrainingState> states;
+  auto const whole = train(watching, s, {}, [&](Checkpoint const& c, std::size_t told) {
+    saved.emplace_back(checkpoint_bytes(c), told);
+    states.push_back(c.state);
+  });
+  auto const any = [&](auto&& f) { return std::any_of(states.begin(), states.end(), f); };
+  CHECK(any([](auto const& state) { return state.improvement.reduced < 1 && state.improvement.waited == 1 && state.position > 0; }));
+  CHECK(any([](auto const& state) { return state.improvement.validations_since == 3 && state.position == 0; }));
+  for (std::size_t i = 0; i < saved.size(); ++i) {
+    CAPTURE(i);
+    write_file_atomically(file, saved[i].first);
+    auto resumed = train(watching, s, read_checkpoint(file), [](auto const&, auto) {});
+    resumed.told.insert(resumed.told.begin(), whole.told.begin(), whole.told.begin() + std::ptrdiff_t(saved[i].second));
+    CHECK(resumed.told == whole.told);
+    CHECK((resumed == whole));
   }
 }
 

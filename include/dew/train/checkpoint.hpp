@@ -17,6 +17,8 @@
 #include "dew/core/crc32.hpp"
 #include "dew/core/options.hpp"
 #include "dew/core/safetensors.hpp"
+#include "dew/train/callback_state.hpp"
+#include "dew/train/improvement.hpp"
 #include "dew/train/plan_text.hpp"
 
 namespace dew {
@@ -62,22 +64,13 @@ struct TrainingState {
   double epoch_loss = 0;      ///< sums over the epoch so far
   std::vector<double> epoch_terms;
   double loss = 0, validation_loss = std::nan("");  ///< of the last epoch
-  double best = std::numeric_limits<double>::infinity();
-  int epochs_since_best = 0;
-  double score = std::nan("");               ///< at an epoch's end, the figure that `CheckpointOptions` name; else NaN
-  std::map<std::string, std::string> tuned;  ///< options that scans have set so far
+  Improvement improvement;                          ///< of this fit
+  double score = std::nan("");                      ///< at an epoch's end, the figure that `CheckpointOptions` name; else NaN
+  std::map<std::string, std::string> tuned;         ///< options that scans have set so far
 
   nlohmann::json json() const;
   static TrainingState from(nlohmann::json const& j);
 };
-
-namespace detail {
-/// Numbers in JSON that come back bit for bit, infinite ones and NaN too.
-inline nlohmann::json exact(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(to_text(value)); }
-inline double exact(nlohmann::json const& j) {
-  return j.is_string() ? from_text<double>({j.get<std::string>()}, "a checkpoint") : j.get<double>();
-}
-}  // namespace detail
 
 inline nlohmann::json TrainingState::json() const {
   using detail::exact;
@@ -96,8 +89,7 @@ inline nlohmann::json TrainingState::json() const {
           {"epoch_terms", terms},
           {"loss", exact(loss)},
           {"validation_loss", exact(validation_loss)},
-          {"best", exact(best)},
-          {"epochs_since_best", epochs_since_best},
+          {"improvement", improvement.json()},
           {"score", exact(score)},
           {"tuned", tuned}};
 }
@@ -106,9 +98,10 @@ inline TrainingState TrainingState::from(nlohmann::json const& j) {
   auto const real = [&](char const* name, double& value) { value = detail::exact(j.at(name)); };
   auto const whole = [&](char const* name, auto& value) { j.at(name).get_to(value); };
   whole("part", s.part), whole("number", s.number), whole("epoch", s.epoch), whole("position", s.position), whole("step", s.step);
-  whole("over", s.over), whole("epochs_since_best", s.epochs_since_best), whole("tuned", s.tuned);
+  whole("over", s.over), whole("tuned", s.tuned);
+  s.improvement = Improvement::from(j.at("improvement"));
   real("seconds", s.seconds), real("part_began", s.part_began), real("allotted", s.allotted), real("epoch_loss", s.epoch_loss);
-  real("loss", s.loss), real("validation_loss", s.validation_loss), real("best", s.best), real("score", s.score);
+  real("loss", s.loss), real("validation_loss", s.validation_loss), real("score", s.score);
   for (auto const& term : j.at("epoch_terms")) s.epoch_terms.push_back(detail::exact(term));
   return s;
 }
@@ -120,10 +113,14 @@ struct Checkpoint {
   Tensor scanned;                      ///< the running scan's figure, [candidates, events so far]; undefined in a fit
   Tensor random;                       ///< state of LibTorch's global generator
   TrainingState state;
-  PlanText plan;                               ///< what is being trained
-  std::map<std::string, std::string> model;    ///< `Trained::metadata()`: a checkpoint's file can be loaded as a model
-  std::string program;                         ///< who wrote it
-  std::map<std::string, std::uintmax_t> logs;  ///< bytes of each log then, by file name; filled in by `RunFolder`
+  PlanText plan;                                        ///< what is being trained
+  std::map<std::string, std::string> model;             ///< `Trained::metadata()`: a checkpoint's file can be loaded as a model
+  std::string program;                                  ///< who wrote it
+  std::map<std::string, std::uintmax_t> logs;           ///< bytes of each log then, by file name; filled in by `RunFolder`
+  std::map<std::string, CallbackState> callbacks = {};  ///< of the callbacks that keep one, by name
+  /// Of a step that failed (`StepFailed`): the event, and the record with which the fit's stages begin; else −1 and nothing.
+  std::int64_t failed_event = -1;
+  std::map<std::string, Tensor> record = {};
 };
 
 namespace detail {
@@ -153,6 +150,14 @@ inline std::string checkpoint_bytes(Checkpoint const& c) {
   };
   put(c.optimiser, "dew.");
   put(c.best, "dew.best.");
+  put(c.record, "dew.record.");
+  auto callbacks = nlohmann::json::object();
+  for (auto const& [name, kept] : c.callbacks) {
+    callbacks[name] = kept.values;
+    put(kept.tensors, "dew.callback." + name + "/");
+  }
+  out.metadata["dew.callbacks"] = callbacks.dump();
+  if (c.failed_event >= 0) out.metadata["dew.failed_event"] = std::to_string(c.failed_event);
   if (c.scanned.defined()) out.tensors["dew.scanned"] = c.scanned;
   if (c.random.defined()) out.tensors["dew.random"] = c.random;
   out.metadata["dew.state"] = c.state.json().dump();
@@ -187,6 +192,9 @@ inline Checkpoint read_checkpoint(std::filesystem::path const& path) {
   Checkpoint c;
   for (auto const& [name, t] : content.tensors) {
     if (name.starts_with("dew.best.")) c.best[name.substr(9)] = t;
+    else if (name.starts_with("dew.record.")) c.record[name.substr(11)] = t;
+    else if (auto const slash = name.find('/'); name.starts_with("dew.callback.") && slash != std::string::npos)
+      c.callbacks[name.substr(13, slash - 13)].tensors[name.substr(slash + 1)] = t;
     else if (name == "dew.scanned") c.scanned = t;
     else if (name == "dew.random") c.random = t;
     else if (name.starts_with("dew.")) c.optimiser[name.substr(4)] = t;
@@ -197,9 +205,13 @@ inline Checkpoint read_checkpoint(std::filesystem::path const& path) {
     c.state = TrainingState::from(detail::metadata_json<json>(content.metadata, "dew.state"));
     c.plan = PlanText::from(detail::metadata_json<ordered_json>(content.metadata, "dew.plan"));
     detail::metadata_json<json>(content.metadata, "dew.logs").get_to(c.logs);
+    auto const callbacks = detail::metadata_json<json>(content.metadata, "dew.callbacks");
+    for (auto const& [name, values] : callbacks.items()) c.callbacks[name].values = values;
+    if (content.metadata.contains("dew.failed_event")) c.failed_event = std::stoll(content.metadata.at("dew.failed_event"));
   } catch (std::exception const& e) { fail(ErrorKind::input, "{}: is no checkpoint of a training: {}", file, e.what()); }
   c.program = std::exchange(content.metadata["dew.program"], {});
-  for (auto const* ours : {"dew.state", "dew.plan", "dew.program", "dew.logs", "dew.crc32"}) content.metadata.erase(ours);
+  for (auto const* ours : {"dew.state", "dew.plan", "dew.program", "dew.logs", "dew.callbacks", "dew.failed_event", "dew.crc32"})
+    content.metadata.erase(ours);
   c.model = std::move(content.metadata);
   return c;
 }

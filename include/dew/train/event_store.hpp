@@ -138,9 +138,10 @@ class FrozenEvents {
     if constexpr (n == base) return event.template only<Set>();
     else return trained.template run<base, n>(event.to(trained.device()), context).template only<Set>().to(at::Device(at::kCPU));
   }
-  using Kept = decltype(behind(std::declval<Trained<P> const&>(), std::declval<Base const&>(), 0));
 
  public:
+  using Kept = decltype(behind(std::declval<Trained<P> const&>(), std::declval<Base const&>(), 0));
+
   FrozenEvents(EventStore<P, Source> const& store, Trained<P> const& trained, std::size_t budget_bytes)
       : store_(store), trained_(trained), text_(store.options_text(trained, base)), budget_(budget_bytes) {}
   ~FrozenEvents() {

@@ -74,6 +74,19 @@ inline void restore_optimiser_state(torch::optim::Optimizer& optimiser, NamedPar
   }
 }
 
+/// The norm of all gradients together. With `largest` above 0 they are scaled down to that norm where it is larger.
+inline double clip_gradient(NamedParameters const& parameters, double largest) {
+  std::vector<Tensor> with_gradient;
+  for (auto const& [name, p] : parameters)
+    if (p.grad().defined()) with_gradient.push_back(p);
+  if (with_gradient.empty()) return 0;
+  if (largest > 0) return torch::nn::utils::clip_grad_norm_(with_gradient, largest);
+  at::NoGradGuard no_grad;
+  std::vector<Tensor> norms;
+  for (auto const& p : with_gradient) norms.push_back(at::linalg_vector_norm(p.grad()));
+  return at::linalg_vector_norm(at::stack(norms)).item<double>();
+}
+
 /// Sets the learning rate of every parameter group.
 inline void set_learning_rate(torch::optim::Optimizer& optimiser, double rate) {
   for (auto& group : optimiser.param_groups()) group.options().set_lr(rate);

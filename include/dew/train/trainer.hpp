@@ -12,9 +12,11 @@
 #include "dew/train/clock.hpp"
 #include "dew/train/event_store.hpp"
 #include "dew/train/measure.hpp"
+#include "dew/train/not_finite.hpp"
 #include "dew/train/optimiser.hpp"
 #include "dew/train/plan_text.hpp"
 #include "dew/train/scan_values.hpp"
+#include "dew/train/work.hpp"
 
 namespace dew {
 
@@ -29,6 +31,8 @@ struct TrainerSettings {
   int threads = 1;                                    ///< told to callbacks
   CheckpointOptions checkpoint{};                     ///< when one is saved, and what scores it
   std::string program{};                              ///< stands in checkpoints
+  Clock stopwatch = steady_clock();                   ///< times the phases of steps; decides nothing
+  std::function<void(std::string const&)> warn = [](std::string const& text) { fmt::print(stderr, "{}\n", text); };
 };
 
 /// Carries out a plan: each part in turn, the earlier stages frozen.
@@ -38,7 +42,8 @@ struct TrainerSettings {
 ///
 /// Equal seeds, options, events and thread count give equal weights on the CPU (by epochs; a time budget lets the clock decide the number of steps),
 /// however often the training was interrupted.
-/// A loss that is not finite stops the training with an `Error` that names event, stage and terms.
+/// A loss or a gradient that is not finite stops the training with an `Error` that names event, stage, terms and the first tensor that is
+/// not; before it callbacks are told `StepFailed`, and `reproduce` repeats the step from what that holds.
 template <class P, class Source, class... M>
 class Trainer {
  public:
@@ -49,7 +54,8 @@ class Trainer {
         store_(source, settings.graph_cache),
         metrics_(std::move(metrics)),
         settings_(std::move(settings)),
-        callbacks_(std::move(callbacks)) {
+        callbacks_(std::move(callbacks)),
+        meter_(settings_.stopwatch) {
     check(!settings_.train.empty(), ErrorKind::usage, "a training needs at least one event to train on");
   }
 
@@ -61,15 +67,17 @@ class Trainer {
   /// The whole plan. Returns false when it was stopped before its end (a checkpoint was then saved).
   template <class... Part>
   bool run(Part const&... parts) {
-    check_score_metric(parts...);
+    check_figures(parts...);
     plan_ = plan_text(trained_.pipeline, store_.source(), metrics_,
                       {settings_.train, settings_.validate, trained_.seed(), settings_.minutes}, parts...);
     if (from_) refuse_other_plan(from_->plan, plan_, "the checkpoint");
     state_ = from_ ? from_->state : TrainingState{};
     began_ = settings_.clock() - state_.seconds;
     saved_at_ = state_.seconds;
-    if (from_) put_back(*from_);
-    else save(nullptr, {});  // what cannot be written is known before the first step
+    if (from_) {
+      put_back(*from_);
+      callbacks_.restore(from_->callbacks, settings_.warn);
+    } else save(nullptr, {});  // what cannot be written is known before the first step
     callbacks_.tell(
         TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
     shares_ = {share_of(parts)...};
@@ -82,6 +90,22 @@ class Trainer {
     bool const finished = (carry_out(parts) && ...);
     callbacks_.tell(TrainingEnded{seconds(), !finished});
     return finished;
+  }
+
+  /// Repeats, from a checkpoint that `StepFailed` told, the failing event's part of that step: its forward and its backward pass. Throws
+  /// the error of then, or returns the loss where it goes through here. The plan must be the same.
+  template <class... Part>
+  double reproduce(Checkpoint const& failed, Part const&... parts) {
+    check(failed.failed_event >= 0, ErrorKind::input, "this checkpoint is of no failed step: there is nothing to reproduce");
+    plan_ = plan_text(trained_.pipeline, store_.source(), metrics_,
+                      {settings_.train, settings_.validate, trained_.seed(), settings_.minutes}, parts...);
+    refuse_other_plan(failed.plan, plan_, "the failed step");
+    state_ = failed.state;
+    put_back(failed);
+    double loss = std::nan("");
+    std::size_t next = 0;
+    ((next++ == state_.part ? void(loss = reproduce_part(failed, parts)) : void()), ...);
+    return loss;
   }
 
  private:
@@ -110,6 +134,9 @@ class Trainer {
   void save(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned = {}) {
     if (!saver_) return;
     saved_at_ = state_.seconds = seconds();
+    saver_(moment(optimiser, parameters, scanned));
+  }
+  Checkpoint moment(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned) const {
     Checkpoint c;
     c.weights = trained_.tensors();
     if (optimiser) c.optimiser = optimiser_state(*optimiser, parameters);
@@ -120,7 +147,8 @@ class Trainer {
     c.plan = plan_;
     c.model = trained_.metadata();
     c.program = settings_.program;
-    saver_(c);
+    c.callbacks = callbacks_.states();
+    return c;
   }
   at::Generator global_generator() const { return at::globalContext().defaultGenerator(trained_.device()); }
   void put_back(Checkpoint const& c) {
@@ -145,29 +173,45 @@ class Trainer {
     if (o.keep_best > 0 && !std::isnan(state_.score)) return true;
     return !state_.over && ((o.every_epochs > 0 && state_.epoch % o.every_epochs == 0) || due());
   }
-  /// The figure that says which checkpoints are the best: NaN where there is none.
-  double score(EpochEnded const& ended) const {
-    auto const& metric = settings_.checkpoint.metric;
-    if (metric.empty()) return ended.validation_loss;
+  /// The figure of a validation that an option names; the validation loss where it names none. NaN where there is none.
+  static double figure_of(EpochEnded const& ended, std::string const& figure, std::string const& option) {
+    if (figure.empty()) return ended.validation_loss;
     std::vector<std::string> names;
     for (auto const& [name, value] : ended.validation) {
-      if (name == metric) return value;
-      if (name.starts_with(metric.substr(0, metric.find('.') + 1))) names.push_back(name);
+      if (name == figure) return value;
+      if (name.starts_with(figure.substr(0, figure.find('.') + 1))) names.push_back(name);
     }
-    check(names.empty() || metric.starts_with("loss."), ErrorKind::usage, "checkpoint.metric: there is no figure '{}'; the nearest is '{}'",
-          metric, nearest_name(metric, names));
+    check(names.empty() || figure.starts_with("loss."), ErrorKind::usage, "{}: there is no figure '{}'; the nearest is '{}'", option,
+          figure, nearest_name(figure, names));
     return std::nan("");
   }
   /// A misspelt metric or term is noticed before the first step, a misspelt figure of a metric at its first validation.
-  template <class... Part> void check_score_metric(Part const&... parts) const {
-    auto const& metric = settings_.checkpoint.metric;
-    if (metric.empty()) return;
+  template <class... Part> void check_figures(Part const&... parts) const {
     std::vector<std::string> known;
     (known.push_back(std::string(M::name) + "."), ...);
     (add_terms(known, parts), ...);
-    check(std::any_of(known.begin(), known.end(), [&](auto const& k) { return k.ends_with('.') ? metric.starts_with(k) : metric == k; }),
-          ErrorKind::usage, "checkpoint.metric: '{}' is no figure of {}", metric, fmt::join(known, ", "));
+    check_figure(settings_.checkpoint.metric, "checkpoint.metric", known);
+    (check_options(parts), ...);
   }
+  static void check_figure(std::string const& figure, std::string const& option, std::vector<std::string> const& known) {
+    auto const is_of = [&](std::string const& k) { return k.ends_with('.') ? figure.starts_with(k) : figure == k; };
+    check(figure.empty() || std::any_of(known.begin(), known.end(), is_of), ErrorKind::usage, "{}: '{}' is no figure of {}", option, figure,
+          detail::listed(known));
+  }
+  /// What a fit watches has to be measured behind it, before the next stage that learns.
+  template <class S, class L> static void check_options(Fit<S, L> const& f) {
+    auto const stage = std::string(Fit<S, L>::template name<P>());
+    check_fit_options(f.options, stage);
+    std::vector<std::string> known;
+    [[maybe_unused]] auto const add = [&](std::size_t place, std::string_view name) {
+      constexpr std::size_t end = Fit<S, L>::template last<P>() + 1, until = next_learner(end);
+      if (place >= end && place <= until) known.push_back(std::string(name) + ".");
+    };
+    (add(detail::place_of<P, M>, M::name), ...);
+    add_terms(known, f);
+    check_figure(f.options.watch, stage + ".fit.watch", known);
+  }
+  template <class S, class G> static void check_options(Scan<S, G> const&) {}
   template <class S, class L> static void add_terms(std::vector<std::string>& names, Fit<S, L> const& f) {
     std::apply([&](auto const&... t) { (names.push_back("loss." + std::string(std::remove_cvref_t<decltype(t.loss)>::name)), ...); },
                f.loss.terms);
@@ -186,14 +230,12 @@ class Trainer {
       return true;
     }
     auto const stage = std::string(F::template name<P>());
-    using Needed =
-        decltype(detail::needed_from<P, first,
-                                     UnionOf<decltype(loss_reads(static_cast<L const*>(nullptr))), ReadsOf<M>..., MayReadOf<M>...>>());
-    FrozenEvents<first, Needed, P, Source> events(store_, trained_, budget());
+    FrozenEvents<first, NeededBy<L, first>, P, Source> events(store_, trained_, budget());
     auto const parameters = choose_parameters<F>();
     auto const optimiser = make_optimiser(f.options, parameters);
     begin_fit(part, *optimiser, parameters);
-    callbacks_.tell(FitStarted{stage, count_of(parameters), epochs_of(f.options), state_.allotted});
+    callbacks_.tell(FitStarted{stage, count_of(parameters), epochs_of(f.options), state_.allotted, state_.step});
+    (void)meter_.take();
 
     while (!state_.over) {
       bool out_of_time = false;
@@ -204,13 +246,13 @@ class Trainer {
           return false;
         }
         double const progress = progress_of(f.options);
-        double const rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, progress);
+        double const rate = rate_of(f.options, progress);
         set_learning_rate(*optimiser, rate);
-        auto const [loss, terms] = step<first, end>(f, stage, events, order, *optimiser, parameters);
+        auto const [loss, terms, norm] = step<first, end>(f, stage, events, order, *optimiser, parameters);
         ++state_.step, ++state_.number;
         state_.score = std::nan("");
-        callbacks_.tell(StepEnded{stage, state_.epoch, epochs_of(f.options), state_.step, progress, loss, rate, terms});
-        out_of_time = state_.allotted > 0 && seconds() - state_.part_began >= state_.allotted;
+        callbacks_.tell(StepEnded{stage, state_.epoch, epochs_of(f.options), state_.step, progress, loss, rate, terms, norm});
+        out_of_time = is_out_of_time(f.options);
         if (state_.position < std::ssize(order) && !out_of_time && due()) save(optimiser.get(), parameters);
       }
       bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
@@ -219,6 +261,7 @@ class Trainer {
       if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0))
         validate<first, end, until>(f, events, ended);
       ended.seconds = seconds();
+      ended.work = meter_.take();
       callbacks_.tell(ended);
       next_epoch(f.options, ended, last);
       if (due_after_epoch()) save(optimiser.get(), parameters);
@@ -273,7 +316,7 @@ class Trainer {
     ended.epochs = epochs_of(f.options);
     ended.step = state_.step;
     ended.progress = progress_of(f.options);
-    ended.learning_rate = f.options.learning_rate * learning_rate_factor(f.options, state_.step, ended.progress);
+    ended.learning_rate = rate_of(f.options, ended.progress);
     ended.loss = state_.epoch_loss / double(state_.position);
     std::size_t t = 0;
     std::apply(
@@ -288,17 +331,15 @@ class Trainer {
 
   /// Remembers the best weights so far, where the fit may end with them, and starts the next epoch's sums, if there is to be one.
   void next_epoch(FitOptions const& o, EpochEnded const& ended, bool last) {
-    if (ended.validation_loss < state_.best) {
-      state_.best = ended.validation_loss;
-      state_.epochs_since_best = 0;
+    if (state_.improvement.see(o, figure_of(ended, o.watch, ended.stage + ".fit.watch"))) {
       best_.clear();
       if (o.keep_best || o.patience > 0)
         for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
-    } else if (std::isfinite(ended.validation_loss)) ++state_.epochs_since_best;
+    }
     state_.loss = ended.loss;
     state_.validation_loss = ended.validation_loss;
-    state_.score = score(ended);
-    state_.over = last || (o.patience > 0 && state_.epochs_since_best >= o.patience);
+    state_.score = figure_of(ended, settings_.checkpoint.metric, "checkpoint.metric");
+    state_.over = last || state_.improvement.over(o);
     ++state_.epoch;
     state_.position = 0;
     state_.epoch_loss = 0;
@@ -308,6 +349,15 @@ class Trainer {
   double progress_of(FitOptions const& o) const {
     if (state_.allotted > 0) return std::min(1.0, (seconds() - state_.part_began) / state_.allotted);
     return (double(state_.epoch) + double(state_.position) / double(settings_.train.size())) / o.epochs;
+  }
+
+  double rate_of(FitOptions const& o, double progress) const {
+    return o.learning_rate * learning_rate_factor(o, state_.step, progress, state_.improvement.reduced);
+  }
+  bool is_out_of_time(FitOptions const& o) const {
+    constexpr double never = std::numeric_limits<double>::infinity();
+    double const limit = std::min(state_.allotted > 0 ? state_.allotted : never, o.minutes_max > 0 ? 60 * o.minutes_max : never);
+    return limit < never && seconds() - state_.part_began >= limit;
   }
 
   /// The order of the training events in an epoch, from (seed, stage, epoch) alone.
@@ -323,6 +373,10 @@ class Trainer {
   }
 
   template <class... L> static auto loss_reads(Sum<L...> const*) -> UnionOf<ReadsOf<L>..., MayReadOf<L>...>;
+  /// What a fit needs of an event behind the stages that are run once.
+  template <class L, std::size_t first> using NeededBy =
+      decltype(detail::needed_from<P, first,
+                                   UnionOf<decltype(loss_reads(static_cast<L const*>(nullptr))), ReadsOf<M>..., MayReadOf<M>...>>());
 
   /// The record that a fit's loss sees: behind its last stage, before any later cut.
   template <std::size_t first, std::size_t end, class F, class R>
@@ -341,9 +395,14 @@ class Trainer {
     return std::pair{evaluate(f.loss, out, loss_context), out};
   }
 
+  struct StepValue {
+    double loss;
+    Figures terms;
+    double gradient_norm;
+  };
   template <std::size_t first, std::size_t end, class F, class E>
-  std::pair<double, Figures> step(F const& f, std::string const& stage, E& events, std::vector<std::int64_t> const& order,
-                                  torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
+  StepValue step(F const& f, std::string const& stage, E& events, std::vector<std::int64_t> const& order,
+                 torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
     auto const n = std::min<std::int64_t>(std::max(1, f.options.events_per_step), std::int64_t(order.size()) - state_.position);
     optimiser.zero_grad();
     train_mode<F>(true);
@@ -352,16 +411,14 @@ class Trainer {
     for (std::int64_t i = 0; i < n; ++i) {
       auto const id = order[std::size_t(state_.position)];
       auto const next = state_.position + 1 < std::int64_t(order.size()) ? order[std::size_t(state_.position) + 1] : -1;
-      auto const c = context(id, state_.epoch, true);
-      GlobalSeed seeded(mix_seed(mix_seed(mix_seed(trained_.seed(), stage), std::uint64_t(state_.epoch)), std::uint64_t(id)),
-                        trained_.device());
-      auto const record = events.get(id, next).to(trained_.device());
-      auto const value = forward<first, end>(f, record, c).first;
+      auto const record = [&] {
+        auto const timed = meter_.in(Phase::data);
+        GlobalSeed const seeded(seed_of(stage, id), trained_.device());  // a frozen stage that draws leaves no trace
+        return events.get(id, next).to(trained_.device());
+      }();
+      meter_.count_event(record);
+      auto const value = learn_from<first, end>(f, stage, record, id, n);
       double const loss = value.total.template item<double>();
-      if (!std::isfinite(loss))
-        fail(ErrorKind::internal, "the loss of {} is not finite: {} at event {}, epoch {}, step {} ({})", stage, number_text(loss), id,
-             state_.epoch, state_.step, terms_text(value.terms));
-      (value.total / double(n)).backward();
       sum += loss / double(n);
       state_.epoch_loss += loss;
       state_.epoch_terms.resize(value.terms.size());
@@ -372,15 +429,111 @@ class Trainer {
       }
       ++state_.position;
     }
-    if (f.options.clip_norm > 0) {
-      std::vector<Tensor> with_gradient;
-      for (auto const& [name, p] : parameters)
-        if (p.grad().defined()) with_gradient.push_back(p);
-      if (!with_gradient.empty()) torch::nn::utils::clip_grad_norm_(with_gradient, f.options.clip_norm);
-    }
+    auto const timed = meter_.in(Phase::optimiser);
+    double const norm = clip_gradient(parameters, f.options.clip_norm);
+    if (!std::isfinite(norm))  // or too large for its type, which clipping makes 0
+      if (auto const found = first_not_finite(gradients_of(parameters)); !found.empty()) {
+        for (std::int64_t i = state_.position - n; i < state_.position; ++i) {
+          auto const id = order[std::size_t(i)];
+          demand_finite_gradient<first, end>(f, stage, events.get(id).to(trained_.device()), id, parameters);
+        }
+        fail(ErrorKind::internal, "the gradient of {} is not finite at epoch {}, step {}, though that of each of its {} events is", stage,
+             state_.epoch, state_.step, n);
+      }
     optimiser.step();
+    meter_.count_step();
     train_mode<F>(false);
-    return {sum, terms};
+    return {sum, terms, norm};
+  }
+
+  std::uint64_t seed_of(std::string const& stage, std::int64_t event) const {
+    return mix_seed(mix_seed(mix_seed(trained_.seed(), stage), std::uint64_t(state_.epoch)), std::uint64_t(event));
+  }
+  /// Forward and backward pass of one event, the n-th part of a step. A loss that is not finite ends the training.
+  template <std::size_t first, std::size_t end, class F, class R>
+  LossValue learn_from(F const& f, std::string const& stage, R const& record, std::int64_t id, std::int64_t n) {
+    auto const c = context(id, state_.epoch, true);
+    GlobalSeed const seeded(seed_of(stage, id), trained_.device());
+    auto const [value, out] = [&] {
+      auto const timed = meter_.in(Phase::forward);
+      return forward<first, end>(f, record, c);
+    }();
+    double const loss = value.total.template item<double>();
+    if (!std::isfinite(loss))
+      fail_step(stage, record, id,
+                fmt::format("the loss of {} is not finite: {} at event {}, epoch {}, step {} ({}); {}", stage, number_text(loss), id,
+                            state_.epoch, state_.step, terms_text(value.terms), blame(out)));
+    auto const timed = meter_.in(Phase::backward);
+    (value.total / double(n)).backward();
+    return value;
+  }
+  /// The first weight, or else the first tensor behind the fit's stages, that holds something that is not finite.
+  template <class R> std::string blame(R const& out) const {
+    auto const weights = trained_.tensors();
+    if (auto text = first_not_finite({weights.begin(), weights.end()}); !text.empty()) return "the first weight that is not: " + text;
+    NamedParameters tensors;
+    out.for_each([&]<class K>(K, Tensor const& t) { tensors.emplace_back(std::string(K::name), t); });
+    if (auto text = first_not_finite(tensors); !text.empty()) return "the first tensor of its record that is not: " + text;
+    return "all weights and all tensors of its record are finite";
+  }
+  static NamedParameters gradients_of(NamedParameters const& parameters) {
+    NamedParameters gradients;
+    for (auto const& [name, p] : parameters) gradients.emplace_back(name, p.grad());
+    return gradients;
+  }
+  /// Ends the training when the gradient of one event alone is not finite.
+  template <std::size_t first, std::size_t end, class F, class R>
+  void demand_finite_gradient(F const& f, std::string const& stage, R const& record, std::int64_t id, NamedParameters const& parameters) {
+    auto const gradient_of = [&](F const& fit) {
+      for (auto const& [name, p] : parameters) Tensor(p).mutable_grad() = Tensor();
+      (void)learn_from<first, end>(fit, stage, record, id, 1);
+      return first_not_finite(gradients_of(parameters));
+    };
+    auto const found = gradient_of(f);
+    if (found.empty()) return;
+    std::vector<std::string> terms;
+    auto alone = f;
+    auto const for_each_term = [&](auto const& of) { std::apply([&](auto&... t) { (of(t), ...); }, alone.loss.terms); };
+    std::vector<double> weights;
+    for_each_term([&](auto& t) { weights.push_back(std::exchange(t.weight, 0)); });
+    std::size_t i = 0;
+    for_each_term([&]<class T>(T& t) {
+      if (t.weight = weights[i++]; t.weight != 0 && !gradient_of(alone).empty())
+        terms.emplace_back(std::remove_cvref_t<decltype(t.loss)>::name);
+      t.weight = 0;
+    });
+    fail_step(stage, record, id,
+              fmt::format("the gradient of {} is not finite at event {}, epoch {}, step {}, though the loss is; the first parameter whose "
+                          "gradient is not: {}; through the terms: {}",
+                          stage, id, state_.epoch, state_.step, found, detail::listed(terms)));
+  }
+  template <class R>
+  [[noreturn]] void fail_step(std::string const& stage, R const& record, std::int64_t id, std::string const& what) {
+    auto c = moment(nullptr, {}, {});
+    c.failed_event = id;
+    record.for_each([&]<class K>(K, Tensor const& t) {
+      if (t.defined()) c.record.emplace(K::name, t);
+    });
+    callbacks_.tell(StepFailed{stage, state_.epoch, state_.step, id, what, c});
+    fail(ErrorKind::internal, "{}", what);
+  }
+  template <class S, class L> double reproduce_part(Checkpoint const& failed, Fit<S, L> const& f) {
+    using F = Fit<S, L>;
+    constexpr std::size_t first = detail::repeatable_stages(static_cast<P const*>(nullptr), F::template first<P>()),
+                          end = F::template last<P>() + 1;
+    using Needed = NeededBy<L, first>;
+    using Kept = typename FrozenEvents<first, Needed, P, Source>::Kept;
+    auto const stage = std::string(F::template name<P>());
+    auto const record = detail::RecordLoader<Kept>::load({failed.record, {}}, "the failed step").to(trained_.device());
+    auto const parameters = choose_parameters<F>();
+    train_mode<F>(true);
+    auto const loss = learn_from<first, end>(f, stage, record, failed.failed_event, 1).total.template item<double>();
+    demand_finite_gradient<first, end>(f, stage, record, failed.failed_event, parameters);
+    train_mode<F>(false);
+    return loss;
+  }
+  template <class S, class G> double reproduce_part(Checkpoint const&, Scan<S, G> const&) {
+    fail(ErrorKind::input, "the failed step is of a part of the plan that is a scan");
   }
 
   template <class F> void train_mode(bool on) {
@@ -406,6 +559,7 @@ class Trainer {
 
   template <std::size_t first, std::size_t end, std::size_t until, class F, class E>
   void validate(F const& f, E& events, EpochEnded& ended) {
+    auto const timed = meter_.in(Phase::validation);
     at::NoGradGuard no_grad;
     Summary summary;
     double loss = 0;
@@ -443,7 +597,7 @@ class Trainer {
     auto const candidates = s.grid.candidates();
     check(!candidates.empty(), ErrorKind::usage, "{}.scan: the grid holds no candidate", stage);
     auto const& ids = settings_.validate.empty() ? settings_.train : settings_.validate;
-    using Needed = decltype(detail::needed_from<P, at, UnionOf<ReadsOf<M>..., MayReadOf<M>...>>());
+    using Needed = decltype(detail::needed_from<P, at, UnionOf<GridReads<G>, ReadsOf<M>..., MayReadOf<M>...>>());
     FrozenEvents<at, Needed, P, Source> events(store_, trained_, budget());
     auto& policy = std::get<at>(trained_.pipeline.stages);
     auto const before = policy.options;
@@ -460,6 +614,12 @@ class Trainer {
         break;  // all candidates have seen the same events
       auto const c = context(ids[e], 0, false);
       auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
+      if (auto const own = own_figures(s, stage, record); !own.empty()) {
+        for (std::size_t i = 0; i < candidates.size(); ++i) values.add(i, own[i]);
+        ++state_.position, ++state_.number;
+        if (state_.position < std::ssize(ids) && due()) save(nullptr, {}, values.tensor());
+        continue;
+      }
       auto const measure_one = [&](std::size_t i, auto const& behind) { values.add(i, measure_goal<at + 1>(s.goal, behind, c, others)); };
       if constexpr (requires { policy.run_all(record, candidates); }) {
         auto const written = policy.run_all(record, candidates);
@@ -496,6 +656,15 @@ class Trainer {
     return true;
   }
 
+  /// The values of a figure that the grid measures itself, for each candidate; none where the goal names another.
+  template <class S, class G, class R>
+  static std::vector<double> own_figures(Scan<S, G> const& s, std::string const& stage, R const& record) {
+    if constexpr (MeasuresItself<G>) {
+      if constexpr (contains_all<typename R::KeySet, GridReads<G>>)
+        if (s.goal.metric.starts_with(stage + ".")) return s.grid.figures(record, std::string_view(s.goal.metric).substr(stage.size() + 1));
+    }
+    return {};
+  }
   /// No value yet, or those of the events that the checkpoint that `run` was given has seen.
   ScanValues begin_scan(std::size_t part, std::size_t candidates) {
     auto values = begin_part(part) ? ScanValues(candidates, from_->scanned) : ScanValues(candidates);
@@ -546,6 +715,7 @@ class Trainer {
   std::vector<double> shares_;
   std::map<std::string, Tensor> best_;
   PlanText plan_;
+  WorkMeter meter_;
   double began_ = 0, saved_at_ = 0;
 };
 

@@ -29,8 +29,10 @@ TEST_CASE("JSON lines parse, hold null for what is not a number, and clock value
     callbacks.add(JsonlLog{file, 2});
     Figures const terms{{"focal", 0.5}};
     std::string const stage = "stage";
-    for (std::int64_t s = 1; s <= 4; ++s) callbacks.tell(StepEnded{stage, 0, 3, s, 0.1, 0.5, 1e-3, terms});
-    callbacks.tell(epoch(0));
+    for (std::int64_t s = 1; s <= 4; ++s) callbacks.tell(StepEnded{stage, 0, 3, s, 0.1, 0.5, 1e-3, terms, 0.75});
+    auto worked = epoch(0);
+    worked.work = {.steps = 2, .events = 4, .hits = 8, .edges = 16, .seconds = {1, 2, 3, 2, 2}, .elapsed = 10};
+    callbacks.tell(worked);
     callbacks.tell(ScanEnded{"dbscan", "m", "eps = 1", 0.5, 3, 1.5, 2, 2});
   }
   auto const all = lines(file);
@@ -38,8 +40,12 @@ TEST_CASE("JSON lines parse, hold null for what is not a number, and clock value
   auto const e = nlohmann::json::parse(all[2]);
   CHECK(e["loss.focal"] == 0.25);
   CHECK(e["validation.edges.auc"].is_null());
+  CHECK(e["learning_rate"] == 1e-3);
   CHECK(e["time_s"] == 12.5);
-  CHECK(all[0] == R"({"kind":"step","stage":"stage","epoch":0,"step":2,"loss":0.5,"loss.focal":0.5})");
+  CHECK(e["time_events_per_s"] == 0.5);
+  CHECK(e["time_share_validation"] == 0.2);
+  CHECK(all[0] ==
+        R"({"kind":"step","stage":"stage","epoch":0,"step":2,"loss":0.5,"loss.focal":0.5,"learning_rate":0.001,"gradient_norm":0.75})");
 }
 
 TEST_CASE("the CSV has one heading, also when a run goes on") {
@@ -49,8 +55,8 @@ TEST_CASE("the CSV has one heading, also when a run goes on") {
   CsvLog{file}.on(epoch(1));
   auto const all = lines(file);
   REQUIRE(all.size() == 3);
-  CHECK(all[0] == "stage,epoch,step,loss,validation_loss,time_s");
-  CHECK(all[2] == "stage,1,20,0.25,0.5,12.5");
+  CHECK(all[0] == "stage,epoch,step,loss,validation_loss,learning_rate,time_s");
+  CHECK(all[2] == "stage,1,20,0.25,0.5,0.001,12.5");
 }
 
 TEST_CASE("progress shows stage, epoch and loss where there is no terminal") {

@@ -27,7 +27,7 @@ std::vector<std::string> scalars(std::vector<nlohmann::json> const& log, std::st
   for (auto const& line : log) {
     if (line["stage"] != stage || (line["kind"] != "step" && line["kind"] != "epoch")) continue;
     for (auto const& [name, value] : line.items())
-      if (value.is_number_float() && name != "time_s")
+      if (value.is_number_float() && !name.starts_with("time_"))
         out.push_back(fmt::format(
             "{} {} {}", name.starts_with("validation.") ? "validation/" + name.substr(11) : line["kind"].get<std::string>() + "/" + name,
             line["step"].get<int>(), value.get<float>()));
@@ -38,8 +38,7 @@ std::vector<std::string> scalars(std::vector<nlohmann::json> const& log, std::st
 std::vector<std::string> scalars(std::vector<Entry> const& entries) {
   std::vector<std::string> out;
   for (auto const& e : entries)
-    if (e.value.numbers.contains(2) && e.tag != "step/learning_rate")
-      out.push_back(fmt::format("{} {} {}", e.tag, e.step, e.value.single(2)));
+    if (e.value.numbers.contains(2)) out.push_back(fmt::format("{} {} {}", e.tag, e.step, e.value.single(2)));
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -162,8 +161,9 @@ TEST_CASE("what is not a number is left out, times are the clock's") {
     log.on(EpochEnded{"stage", 0, 3, 10, 0.5, 1e-3, 0.25, {}, std::nan(""), {{"edges.auc", std::nan("")}}, 12.5});
   }
   auto const all = entries(folder / "stage");
-  REQUIRE(all.size() == 1);
+  REQUIRE(all.size() == 2);
   CHECK(all[0].tag == "epoch/loss");
+  CHECK(all[1].tag == "epoch/learning_rate");
   std::filesystem::path const file = std::filesystem::directory_iterator(folder / "stage")->path();
   for (auto const& record : records(read_file(file))) CHECK(Fields(record).real(1) == 1234.5);
   CHECK_THROWS_AS((TensorBoardLog{folder.path(), {.scalar_steps = 0}}), Error);

@@ -11,6 +11,7 @@
 
 #include "dew/train/callbacks.hpp"
 #include "dew/train/clock.hpp"
+#include "dew/train/throughput.hpp"
 
 namespace dew {
 
@@ -99,6 +100,8 @@ class JsonlLog {
     if (e.step % every_ != 0) return;
     nlohmann::ordered_json j{{"kind", "step"}, {"stage", e.stage}, {"epoch", e.epoch}, {"step", e.step}, {"loss", detail::number(e.loss)}};
     for (auto const& [name, value] : e.terms) j["loss." + name] = detail::number(value);
+    j["learning_rate"] = e.learning_rate;
+    j["gradient_norm"] = detail::number(e.gradient_norm);
     out_.line(j.dump());
   }
   void on(EpochEnded const& e) {
@@ -106,7 +109,9 @@ class JsonlLog {
     for (auto const& [name, value] : e.terms) j["loss." + name] = detail::number(value);
     j["validation.loss"] = detail::number(e.validation_loss);
     for (auto const& [name, value] : e.validation) j["validation." + name] = detail::number(value);
+    j["learning_rate"] = e.learning_rate;
     j["time_s"] = e.seconds;
+    for (auto const& [name, value] : throughput_figures(e.work)) j["time_" + name] = detail::number(value);
     out_.line(j.dump());
   }
   void on(ScanTried const& e) {
@@ -129,15 +134,15 @@ class JsonlLog {
   std::int64_t every_;
 };
 
-/// One row an epoch: `stage,epoch,step,loss,validation_loss,time_s`.
+/// One row an epoch: `stage,epoch,step,loss,validation_loss,learning_rate,time_s`.
 class CsvLog {
  public:
   explicit CsvLog(std::filesystem::path const& file)
       : fresh_(!std::filesystem::exists(file) || std::filesystem::file_size(file) == 0), out_(file) {}
   void on(EpochEnded const& e) {
-    if (std::exchange(fresh_, false)) out_.line("stage,epoch,step,loss,validation_loss,time_s");
-    out_.line(fmt::format("{},{},{},{},{},{}", e.stage, e.epoch, e.step, e.loss,
-                          std::isfinite(e.validation_loss) ? fmt::to_string(e.validation_loss) : "", e.seconds));
+    if (std::exchange(fresh_, false)) out_.line("stage,epoch,step,loss,validation_loss,learning_rate,time_s");
+    out_.line(fmt::format("{},{},{},{},{},{},{}", e.stage, e.epoch, e.step, e.loss,
+                          std::isfinite(e.validation_loss) ? fmt::to_string(e.validation_loss) : "", e.learning_rate, e.seconds));
   }
 
  private:

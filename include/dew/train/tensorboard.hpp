@@ -30,8 +30,9 @@ struct TensorBoardOptions {
 
 /// Event files for TensorBoard (`tensorboard --logdir FOLDER`), one folder a stage, which TensorBoard calls a run:
 ///
-/// - every n-th step `step/loss`, `step/loss.<term>`, `step/learning_rate`;
-/// - every epoch `epoch/loss`, `epoch/loss.<term>`, `validation/loss`, `validation/<figure>`, at the step that the epoch ends with;
+/// - every n-th step `step/loss`, `step/loss.<term>`, `step/learning_rate`, `step/gradient_norm`;
+/// - every epoch `epoch/loss`, `epoch/loss.<term>`, `epoch/learning_rate`, `validation/loss`, `validation/<figure>`, at the step that the
+/// epoch ends with;
 /// - histograms `weights/<parameter>` and `gradients/<parameter>` (those of the epoch's last step, clipped) of what the fit trains;
 /// - pictures `event/<name>` of the first validation event (`pictures_of`);
 /// - for a scan `scan/value`, the candidate's number in the place of the step.
@@ -52,6 +53,7 @@ class TensorBoardLog {
     scalar(file, "step/loss", e.step, e.loss);
     for (auto const& [name, value] : e.terms) scalar(file, "step/loss." + name, e.step, value);
     scalar(file, "step/learning_rate", e.step, e.learning_rate);
+    scalar(file, "step/gradient_norm", e.step, e.gradient_norm);
   }
   void on(EpochTrained const& e) {
     if (options_.histogram_epochs <= 0 || (e.epoch + 1) % options_.histogram_epochs != 0) return;
@@ -72,6 +74,7 @@ class TensorBoardLog {
     auto& file = file_of(e.stage, e.step);
     scalar(file, "epoch/loss", e.step, e.loss);
     for (auto const& [name, value] : e.terms) scalar(file, "epoch/loss." + name, e.step, value);
+    scalar(file, "epoch/learning_rate", e.step, e.learning_rate);
     scalar(file, "validation/loss", e.step, e.validation_loss);
     for (auto const& [name, value] : e.validation) scalar(file, "validation/" + name, e.step, value);
   }

@@ -16,9 +16,12 @@ namespace dew {
 ///     model.safetensors  the trained weights with options and widths as text: no path, time or host
 ///     log.jsonl, log.csv the training's course
 ///     metrics.json       the score; written last: a run that has it is finished
+///     run.json           who started it when, where and with what (`RunRecord`)
 ///     checkpoints/       where an unfinished training stands, and the best of each fit
 ///     graphs/            built graphs, unless another cache folder was named
 ///     tensorboard/       event files, where they were asked for
+///     profile/           a profiler's traces, where they were asked for
+///     failed/            what repeats a step that failed (`GradientWatch`)
 ///     wandb/             a Weights & Biases run and its sidecar, where they were asked for
 ///     lock               held by the process that trains here (`RunLock`)
 ///
@@ -37,6 +40,9 @@ class RunFolder {
   CheckpointFiles checkpoints(CheckpointOptions const& options = {}) const { return CheckpointFiles(folder_ / "checkpoints", options); }
   std::filesystem::path tensorboard() const { return folder_ / "tensorboard"; }
   std::filesystem::path wandb() const { return folder_ / "wandb"; }
+  std::filesystem::path record() const { return folder_ / "run.json"; }
+  std::filesystem::path profile() const { return folder_ / "profile"; }
+  std::filesystem::path failed() const { return folder_ / "failed"; }
 
   bool exists() const { return std::filesystem::exists(config()); }
   bool finished() const { return std::filesystem::exists(metrics()) && std::filesystem::exists(model()); }
@@ -51,9 +57,9 @@ class RunFolder {
 
   /// Removes the files of a run, and nothing else.
   void clear() const {
-    for (auto const& file : {config(), model(), log(), csv_log(), metrics()}) std::filesystem::remove(file);
+    for (auto const& file : {config(), model(), log(), csv_log(), metrics(), record()}) std::filesystem::remove(file);
     checkpoints().clear();
-    for (auto const& folder : {graphs(), tensorboard(), wandb()}) std::filesystem::remove_all(folder);
+    for (auto const& folder : {graphs(), tensorboard(), wandb(), profile(), failed()}) std::filesystem::remove_all(folder);
   }
   /// Removes what a killed process left half written. For the holder of the lock.
   void remove_leftovers() const {

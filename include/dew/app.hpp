@@ -4,4 +4,7 @@
 #include "dew/app/any_source.hpp"
 #include "dew/app/app.hpp"
 #include "dew/app/config_file.hpp"
+#include "dew/app/git_state.hpp"
 #include "dew/app/logs.hpp"
+#include "dew/app/run_list.hpp"
+#include "dew/app/run_record.hpp"

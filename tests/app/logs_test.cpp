@@ -34,6 +34,26 @@ TEST_CASE("each flag of the loggers sets its option") {
   auto const osh = after({"--wandb-osh", "~/farm", "--wandb-osh-delay", "2.5"}).wandb;
   CHECK(osh == WandbOptions{.wandb_osh = "~/farm", .wandb_osh_delay_s = 2.5});
   CHECK(osh.on());
+  auto const some = after({"--profile", "100-110", "--throughput"});
+  CHECK(some.options.profile == "100-110");
+  CHECK(some.options.throughput);
+}
+
+TEST_CASE("steps to profile that are none are refused, and chosen ones are recorded in the run folder") {
+  TempDir const folder;
+  RunFolder const run(folder / "run");
+  OptionSet const options;
+  Callbacks refused;
+  CHECK_THROWS_AS(after({"--profile", "3-2"}).add_to(refused, run, "program", options), Error);
+  Callbacks callbacks;
+  after({"--profile", "1"}).add_to(callbacks, run, "program", options);
+  callbacks.tell(FitStarted{"stage", 1, 1, 0});
+  Figures const terms;
+  std::string const stage = "stage";
+  callbacks.tell(StepEnded{stage, 0, 1, 1, 0.1, 0.5, 1e-3, terms});
+  CHECK(std::filesystem::exists(run.profile() / "stage-steps1-1.json"));
+  run.clear();
+  CHECK(!std::filesystem::exists(run.profile()));
 }
 
 TEST_CASE("only what is on is written, and a run folder that is cleared holds nothing of it") {

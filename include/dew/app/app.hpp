@@ -8,6 +8,8 @@
 #include "dew/app/any_source.hpp"
 #include "dew/app/config_file.hpp"
 #include "dew/app/logs.hpp"
+#include "dew/app/run_list.hpp"
+#include "dew/app/run_record.hpp"
 #include "dew/core/memory.hpp"
 #include "dew/core/values.hpp"
 #include "dew/event/ranges.hpp"
@@ -88,7 +90,8 @@ class InterruptFlag {
 ///       return App{"tracking", pipeline}.events(TrackMl{}).train(fit<EdgeClassifier>(FocalLoss{}), …).evaluate(TrackingMetrics{}).run(argc, argv);
 ///     }
 ///
-/// gives `tracking train | evaluate | run | export | options | simulate`, with a flag for every option of every part, `--config FILE`, and a run folder.
+/// gives `tracking train | evaluate | run | export | options | simulate | runs`, with a flag for every option of every part,
+/// `--config FILE`, and a run folder.
 template <class P, class Source = TrackMl, class Plan = std::tuple<>, class Metrics = std::tuple<>>
 class App {
  public:
@@ -151,7 +154,7 @@ class App {
 
   // what the command line says beside options
   struct Flags {
-    std::string out, run, resume, init, config, select, json, metrics = "own";
+    std::string out, run, resume, init, config, select, json, reproduce, metrics = "own";
     std::vector<std::string> init_stages;
     bool force = false, quiet = false, truth = false, tables = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
@@ -179,6 +182,7 @@ class App {
   }
 
   int run_checked(int argc, char const* const* argv) {
+    command_.assign(argv, argv + argc);
     options_.add("", options_struct());
     options_.add("checkpoint", checkpoint_options_);
     logs_.add_to(options_);
@@ -204,6 +208,10 @@ class App {
     auto* list = cli.add_subcommand("options", "list every option with unit and default");
     auto* simulate = cli.add_subcommand("simulate", "write simulated events in TrackML's CSV layout");
 
+    auto* runs = cli.add_subcommand("runs", "list the runs under a folder, or put some of them side by side");
+    RunsFlags runs_flags;
+    add_runs_flags(runs, runs_flags);
+
     auto const common = [&](CLI::App* c) {
       c->add_flag("--quiet", flags.quiet, "no progress");
       option_flag(c, flags, options_.at("device"));
@@ -220,6 +228,7 @@ class App {
     events_flag(train);
     train->add_option("--out", flags.out, "run folder to write");
     train->add_option("--resume", flags.resume, "go on with an unfinished run; needs nothing else");
+    train->add_option("--reproduce", flags.reproduce, "repeat the step that failed and left this file (RUN/failed/…); needs nothing else");
     train->add_option("--init", flags.init, "start from the weights of a run");
     train->add_option("--init_stages", flags.init_stages, "take only these stages' weights from there; the others start anew")
         ->delimiter(',')
@@ -259,7 +268,7 @@ class App {
         "--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); },
         "particles an event");
     for (auto const& e : simulation.entries()) option_flag(simulate, flags, e);
-    for (auto* c : {train, evaluate, run, exported, list, simulate}) c->allow_extras();
+    for (auto* c : {train, evaluate, run, exported, list, simulate, runs}) c->allow_extras();
 
     try {
       cli.parse(argc, const_cast<char**>(argv));
@@ -267,7 +276,11 @@ class App {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", e.what());
       return 2;
     }
-    for (auto* c : {train, evaluate, run, exported, list, simulate}) refuse_extras(*c);
+    for (auto* c : {train, evaluate, run, exported, list, simulate, runs}) refuse_extras(*c);
+    if (runs->parsed()) {
+      fmt::print("{}", list_runs(runs_flags, first_headlines()));
+      return 0;
+    }
 
     auto& known = simulate->parsed() ? simulation : options_;
     auto const set_flags = [&] {
@@ -283,6 +296,7 @@ class App {
       return 0;
     }
     if (train->parsed()) {
+      if (!flags.reproduce.empty()) return do_reproduce(flags, set_flags);
       if (!flags.resume.empty()) {
         auto const elsewhere = [](auto const& option) {
           return option.first == "device" || option.first == "threads" || option.first.starts_with("log.");
@@ -317,6 +331,19 @@ class App {
 
   // ---- train ------------------------------------------------------------------------------------------------------------------------
   int do_train(Flags const& flags) {
+    try {
+      return train_and_score(flags);
+    } catch (std::exception const& e) {
+      say_failed(e.what());
+      throw;
+    }
+  }
+  void say_failed(std::string const& why) {
+    try {
+      if (record_) record_->ended("failed", fmt::format("{}: failed: {}", name_, why.substr(0, why.find('\n'))));
+    } catch (Error const&) {}  // the error that comes is the one to hear of
+  }
+  int train_and_score(Flags const& flags) {
     check(!flags.out.empty(), ErrorKind::usage, "train needs --out RUN, the run folder to write (or --resume RUN)");
     if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
     else {
@@ -358,6 +385,7 @@ class App {
         if (!folder.vacant()) folder.clear();
         write_file_atomically(folder.config(), config);
       }
+      record_.emplace(folder.record(), RunRecord::Start{name_, options_struct().seed, command_, device().str(), at::get_num_threads()});
 
       Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
       if (!flags.init.empty()) {
@@ -374,6 +402,7 @@ class App {
       settings.threads = at::get_num_threads();
       settings.checkpoint = checkpoint_options_;
       settings.program = name_;
+      settings.warn = warn;
       detail::InterruptFlag interrupt;
       settings.stop = [] { return detail::interrupted.load(); };
       auto const checkpoint = going_on ? saved_moment(folder, settings, trained.seed()) : std::nullopt;
@@ -386,6 +415,7 @@ class App {
       trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
       if (checkpoint) trainer.resume(*checkpoint);
       if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
+        record_->ended("interrupted", in_one_line({}, train.size()));
         fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
         return 130;
       }
@@ -394,8 +424,51 @@ class App {
       fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
       checkpoints.keep_best_alone();
+      record_->ended("finished", in_one_line(summary, train.size()));
       fmt::print("every figure: {}, or {} evaluate --run {} --tables\nrun folder: {}\n", folder.metrics().string(), name_, flags.out,
                  flags.out);
+      return 0;
+    }
+  }
+
+  /// The run in one line.
+  std::string in_one_line(Summary const& summary, std::size_t events) const {
+    auto text = fmt::format("{} with seed {} on {} events: ", name_, app_options_.seed, events);
+    auto const shown = in_short(summary);
+    if (shown.empty()) return text + "not scored yet";
+    std::size_t n = 0;
+    for (auto const& name : shown.names()) {
+      if (n == 4) break;
+      text += fmt::format("{}{} {:.4f}", n++ > 0 ? ", " : "", name, shown.mean(name));
+    }
+    return text;
+  }
+
+  /// Repeats a failed step from what `GradientWatch` wrote: its error again, or the loss where it goes through.
+  template <class SetFlags> int do_reproduce(Flags const& flags, SetFlags const& set_flags) {
+    if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
+    else {
+      auto const failed = read_checkpoint(flags.reproduce);
+      check(failed.failed_event >= 0, ErrorKind::input, "{}: is a checkpoint, but of no step that failed", flags.reproduce);
+      refuse_other_plan({failed.plan.types, {}}, {plan_types_here(), {}}, flags.reproduce);
+      auto const elsewhere = [](auto const& option) { return option.first == "device" || option.first == "threads"; };
+      check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty() &&
+                flags.resume.empty(),
+            ErrorKind::usage,
+            "--reproduce takes everything from its file; it goes with no other flag than --device, --threads and --quiet");
+      for (auto const& [path, value] : failed.plan.options)
+        if (options_.find(path)) options_.at(path).set(value.empty() ? std::vector<std::string>{""} : toml_words(value));
+      set_flags();
+      set_up(flags, !flags.quiet);
+      auto trained = load(pipeline_, flags.reproduce);
+      trained.to(device());
+      TrainerSettings settings;
+      settings.train = parse_ranges(options_struct().train);
+      if (!options_struct().validate.empty()) settings.validate = parse_ranges(options_struct().validate);
+      settings.minutes = options_struct().minutes;
+      Trainer trainer(trained, source_, metrics_, settings);
+      auto const loss = std::apply([&](auto const&... part) { return trainer.reproduce(failed, part...); }, plan_);
+      fmt::print("event {} goes through here: its loss is {}\n", failed.failed_event, loss);
       return 0;
     }
   }
@@ -675,6 +748,16 @@ class App {
     each_event(ids, "scoring", quiet, [&](std::int64_t id) { measure(trained, source_.labelled(id), id, metrics, summary); });
     return summary;
   }
+  /// The name of the figure that says most, of each metric that tells one.
+  std::vector<std::string> first_headlines() const {
+    std::vector<std::string> names;
+    auto const add = [&]<class M>(M const& metric) {
+      if constexpr (requires { metric.headlines(); })
+        if (auto const figures = metric.headlines(); !figures.empty()) names.push_back(fmt::format("{}.{}", M::name, figures.front()));
+    };
+    std::apply([&](auto const&... m) { (add(m), ...); }, metrics_);
+    return names;
+  }
   /// The figures that say most: of each metric its `headlines()`, or all where it names none.
   Summary in_short(Summary const& summary) const {
     std::vector<std::string> names;
@@ -741,6 +824,8 @@ class App {
   CheckpointOptions checkpoint_options_;
   Logs logs_;
   OptionSet options_;
+  std::vector<std::string> command_;  // as it was typed
+  std::optional<RunRecord> record_;   // of the training that runs
 };
 
 template <class P> App(std::string, P) -> App<P>;

@@ -5,8 +5,11 @@
 #include <functional>
 #include <string>
 
+#include "dew/train/gradient_watch.hpp"
+#include "dew/train/profile_trace.hpp"
 #include "dew/train/run_folder.hpp"
 #include "dew/train/tensorboard.hpp"
+#include "dew/train/throughput.hpp"
 #include "dew/train/wandb.hpp"
 
 namespace dew {
@@ -15,23 +18,38 @@ namespace dew {
 struct Logs {
   struct Options {
     bool tensorboard = false;
+    std::string profile = {};
+    bool throughput = false;
     static constexpr auto describe() {
-      return hana::make_tuple(DEW_OPTION(tensorboard, "", "write event files for TensorBoard to RUN/tensorboard"));
+      return hana::make_tuple(
+          DEW_OPTION(tensorboard, "", "write event files for TensorBoard to RUN/tensorboard"),
+          DEW_OPTION(profile, "", "steps of each fit, such as 100-110, of which a profiler's trace goes to RUN/profile"),
+          DEW_OPTION(throughput, "", "say after each epoch how fast it was and what took the time"));
     }
     bool operator==(Options const&) const = default;
   };
   Options options;
   TensorBoardOptions tensorboard;
   WandbOptions wandb;
+  GradientWatchOptions gradients;
 
   static constexpr std::string_view section = "log";
   void add_to(OptionSet& set) {
     set.add(std::string(section), options);
     set.add(std::string(section), tensorboard);
     set.add(std::string(section), wandb);
+    set.add(std::string(section), gradients);
   }
   /// Adds those that are on. `program` names the W&B project where nothing else does; `all` is the configuration that W&B shows.
   void add_to(Callbacks& callbacks, RunFolder const& run, std::string const& program, OptionSet const& all) const {
+    auto const say = [](std::string const& text) { fmt::print(stderr, "{}\n", text); };
+    callbacks.add(GradientWatch{run.failed(), gradients, say,
+                                [program](std::string const& file) { return fmt::format("{} train --reproduce {}", program, file); }});
+    if (options.throughput) callbacks.add(Throughput{say});
+    if (!options.profile.empty()) {
+      auto const [first, last] = parse_steps(options.profile);
+      callbacks.add(ProfileTrace{run.profile(), first, last});
+    }
     if (options.tensorboard) callbacks.add(TensorBoardLog{run.tensorboard(), tensorboard});
     if (!wandb.on()) return;
     auto where = wandb;
@@ -59,6 +77,8 @@ inline void add_log_flags(CLI::App* command, std::function<void(std::string cons
         ->group("Loggers");
   };
   flag("--tensorboard", path("tensorboard"), "true", "write event files for TensorBoard to RUN/tensorboard");
+  flag("--throughput", path("throughput"), "true", "say after each epoch how fast it was and what took the time");
+  value("--profile", path("profile"), "STEPS", "write a profiler's trace of these steps of each fit, such as 100-110, to RUN/profile");
   flag("--wandb", path("wandb"), "online", "send the training's figures to Weights & Biases; needs python3 with wandb");
   flag("--wandb-offline", path("wandb"), "offline", "write a Weights & Biases run to RUN/wandb, to be sent later with wandb sync");
   value("--wandb-project", path("wandb_project"), "NAME", "W&B project; default: the program's name");

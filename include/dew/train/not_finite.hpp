@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Where the first number is that is none.
 #pragma once
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +26,9 @@ inline std::string first_not_finite(std::vector<std::pair<std::string, Tensor>> 
     auto const value = tensor.detach().reshape({-1})[flat].item<double>();
     return fmt::format("{} {}: {} of {} numbers, the first at [{}] {}", name, shape_text(tensor), count, tensor.numel(),
                        fmt::join(place, ", "),
-                       value != value ? "nan"
-                       : value > 0    ? "inf"
-                                      : "-inf");
+                       std::isnan(value) ? "nan"
+                       : value > 0       ? "inf"
+                                         : "-inf");
   }
   return {};
 }

@@ -8,3 +8,4 @@
 #include "dew/app/logs.hpp"
 #include "dew/app/run_list.hpp"
 #include "dew/app/run_record.hpp"
+#include "dew/app/search_space.hpp"

@@ -32,28 +32,41 @@ inline std::size_t line_of(std::string const& text, std::string const& path) {
   }
   return 0;
 }
-}  // namespace detail
 
-/// Sets the options that a TOML file names, sections being the beginning of a path. An unknown option is an error that names file, line and the nearest.
-inline void read_config(std::filesystem::path const& file, OptionSet const& options) {
+/// What a configuration file says of one option, and where: "run.toml:3: ".
+struct ConfigLine {
+  std::string path, where;
+  std::vector<std::string> words;
+};
+/// All that a TOML file says, in its order. Throws `Error` naming the file when it cannot be read or is no TOML.
+inline std::vector<ConfigLine> config_lines(std::filesystem::path const& file) {
   std::string const text = read_file(file);
   std::vector<CLI::ConfigItem> items;
   try {
     std::istringstream in(text);
     items = CLI::ConfigTOML{}.from_config(in);
   } catch (CLI::Error const& e) { fail(ErrorKind::usage, "{}: {}", file.string(), e.what()); }
+  std::vector<ConfigLine> lines;
   for (auto const& item : items) {
     if (item.name == "++" || item.name == "--") continue;  // the parser's marks of sections
     std::string path;
     for (auto const& parent : item.parents) path += parent + ".";
     path += item.name;
-    auto const line = detail::line_of(text, path);
-    auto const where = line > 0 ? fmt::format("{}:{}: ", file.string(), line) : fmt::format("{}: ", file.string());
-    auto inputs = item.inputs;
-    if (inputs.size() == 1 && inputs[0] == "[]") inputs.clear();
+    auto const number = line_of(text, path);
+    auto words = item.inputs;
+    if (words.size() == 1 && words[0] == "[]") words.clear();
+    lines.push_back({path, number > 0 ? fmt::format("{}:{}: ", file.string(), number) : fmt::format("{}: ", file.string()), words});
+  }
+  return lines;
+}
+}  // namespace detail
+
+/// Sets the options that a TOML file names, sections being the beginning of a path. An unknown option is an error that names file, line and the nearest.
+inline void read_config(std::filesystem::path const& file, OptionSet const& options) {
+  for (auto const& line : detail::config_lines(file)) {
     try {
-      options.at(path).set(inputs);
-    } catch (Error const& e) { fail(e.kind(), "{}{}", where, e.what()); }
+      options.at(line.path).set(line.words);
+    } catch (Error const& e) { fail(e.kind(), "{}{}", line.where, e.what()); }
   }
 }
 

@@ -389,6 +389,31 @@ TEST_CASE("help, version and options are made from the options") {
   CHECK(options.out.find("edge_classifier.fit.learning_rate") != std::string::npos);
 }
 
+TEST_CASE("options --search-space lists what a search can set, and checks a file of ranges") {
+  auto const all = program({"options", "--search-space", "json"});
+  REQUIRE(all.status == 0);
+  std::map<std::string, nlohmann::json> listed;
+  auto const json = nlohmann::json::parse(all.out);
+  for (auto const& option : json["options"]) listed[option["option"]] = option;
+  CHECK(listed.at("edge_classifier.hidden")["range"] == "int 4..16 log");
+  CHECK(listed.at("edge_classifier.loss.focal.weight")["range"] == "float 0.1..10.0 log");
+  CHECK(listed.at("edge_classifier.fit.optimiser")["choices"].size() == 3);
+  for (auto const* other : {"seed", "device", "source", "trackml.events", "checkpoint.keep_last", "log.wandb", "tracking.eta_max"})
+    CHECK(!listed.contains(other));
+
+  TempDir const folder;
+  auto const file = (folder / "space.toml").string();
+  write_file_atomically(file, "seed = \"choice 1 2 3\"\n[edge_classifier]\nhidden = \"int 4..16 log\"\n");
+  auto const space = program({"options", "--search-space", "json", "--config", file});
+  REQUIRE(space.status == 0);
+  CHECK(nlohmann::json::parse(space.out)["space"].size() == 2);
+  write_file_atomically(file, "[edge_classifier]\nhiden = \"int 4..16 log\"\n");
+  auto const wrong = program({"options", "--search-space", "json", "--config", file});
+  CHECK(wrong.status == 2);
+  CHECK(wrong.err == file + ":2: there is no option 'edge_classifier.hiden'; the nearest is 'edge_classifier.hidden'\n");
+  CHECK(program({"options", "--search-space", "xml"}).status == 2);
+}
+
 TEST_CASE("simulated events that are there are not overwritten unasked") {
   auto const r = program({"simulate", "--out", events(), "--select", "1"});
   CHECK(r.status == 2);

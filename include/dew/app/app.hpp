@@ -10,6 +10,7 @@
 #include "dew/app/logs.hpp"
 #include "dew/app/run_list.hpp"
 #include "dew/app/run_record.hpp"
+#include "dew/app/search_space.hpp"
 #include "dew/core/memory.hpp"
 #include "dew/core/values.hpp"
 #include "dew/event/ranges.hpp"
@@ -154,7 +155,7 @@ class App {
 
   // what the command line says beside options
   struct Flags {
-    std::string out, run, resume, init, config, select, json, reproduce, metrics = "own";
+    std::string out, run, resume, init, config, select, json, reproduce, search_space, metrics = "own";
     std::vector<std::string> init_stages;
     bool force = false, quiet = false, truth = false, tables = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
@@ -259,7 +260,10 @@ class App {
     exported->add_option("--out", flags.out, "folder for the events")->required();
     exported->add_flag("--truth", flags.truth, "the events' truth too");
     exported->add_flag("--force", flags.force, "overwrite events that are there");
-    list->add_option("--config", flags.config, "show the values of a TOML file");
+    list->add_option("--config", flags.config, "show the values of a TOML file; with --search-space: a file of ranges");
+    list->add_option(
+        "--search-space", flags.search_space,
+        "json: what a hyper-parameter search can set, with ranges worth a try; with --config: the space of that file, checked");
     simulate->add_option("--out", flags.out, "folder to write")->required();
     simulate->add_option("--select", flags.select, "event numbers, such as 1-20")->required();
     simulate->add_flag("--force", flags.force, "overwrite events that are there");
@@ -290,6 +294,7 @@ class App {
       set_flags();
       return do_simulate(simulated, flags);
     }
+    if (list->parsed() && !flags.search_space.empty()) return do_search_space(flags);
     if (list->parsed()) {
       if (!flags.config.empty()) read_config(flags.config, options_);
       fmt::print("{}\nof evaluate alone, with --metrics:\n{}", options_table(options_), options_table(analysis));
@@ -650,6 +655,17 @@ class App {
       else fail(ErrorKind::usage, "this pipeline has a stage that reads the truth: say --truth");
     });
     fmt::print("{} events in {}\n", ids.size(), flags.out);
+    return 0;
+  }
+
+  int do_search_space(Flags const& flags) {
+    check(flags.search_space == "json", ErrorKind::usage, "--search-space: expected json, got '{}'", flags.search_space);
+    OptionSet trained;  // the source, the metrics and where a run goes are no part of what is searched unless a file says so
+    add_options(trained, pipeline_);
+    std::apply([&](auto&... part) { (add_plan_options<P>(trained, part), ...); }, plan_);
+    auto const json =
+        flags.config.empty() ? searchable_options_json(trained) : search_space_json(read_search_space(flags.config, options_), options_);
+    fmt::print("{}\n", json.dump(2));
     return 0;
   }
 

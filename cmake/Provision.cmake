@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
 # Installs the wheels of a lock file into a folder whose name holds the lock's hash, once, for all build folders.
 
-# dew_provision(OUT LOCK WHAT): installs what LOCK pins, unless it is there already, and sets OUT to the folder.
+# dew_provision(OUT LOCK WHAT [PREFIX]): installs what LOCK pins, unless it is there already, and sets OUT to the folder.
 # WHAT is for the message ("LibTorch 2.15 … (0.6 GB)"). Needs a Python with pip; every Python from 3.11 on installs the same wheels.
+# With PREFIX the wheels are those of programs, and what they hold for bin, lib and include goes there (pip install --target leaves lib out).
 function(dew_provision out lock what)
   file(SHA256 "${lock}" hash)
   string(SUBSTRING "${hash}" 0 12 hash)
@@ -47,11 +48,15 @@ function(dew_provision out lock what)
   file(REMOVE_RECURSE "${aside}")
   file(MAKE_DIRECTORY "${aside}/tmp")
   message(STATUS "Downloading ${what}, once: into ${folder}")
+  set(how install --target "${aside}/site" --no-compile --no-user --no-warn-script-location)
+  if("PREFIX" IN_LIST ARGN)
+    set(how download --dest "${aside}/wheels")
+  endif()
   execute_process(
-    COMMAND "${CMAKE_COMMAND}" -E env "TMPDIR=${aside}/tmp" "${DEW_PYTHON}" -m pip install
-      --target "${aside}/site" --requirement "${lock}" --require-hashes --no-deps --only-binary=:all:
+    COMMAND "${CMAKE_COMMAND}" -E env "TMPDIR=${aside}/tmp" "${DEW_PYTHON}" -m pip ${how}
+      --requirement "${lock}" --require-hashes --no-deps --only-binary=:all:
       --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none ${platforms}
-      --no-cache-dir --no-compile --no-user --retries 2 --disable-pip-version-check --no-warn-script-location
+      --no-cache-dir --retries 2 --disable-pip-version-check
     RESULT_VARIABLE failed
     ERROR_VARIABLE errors)
   if(failed)
@@ -60,6 +65,15 @@ function(dew_provision out lock what)
     list(JOIN reasons "; " reasons)
     message(FATAL_ERROR "dew could not install what ${lock} lists: connect this machine to the network once (pip's settings for a mirror or a proxy are used), ${otherwise} (pip said: ${reasons}).")
   endif()
+  file(GLOB wheels "${aside}/wheels/*.whl")
+  foreach(wheel IN LISTS wheels)
+    file(ARCHIVE_EXTRACT INPUT "${wheel}" DESTINATION "${aside}/unpacked")
+    file(GLOB data "${aside}/unpacked/*.data/data/*")
+    file(COPY ${data} DESTINATION "${aside}/site")
+    file(GLOB programs "${aside}/site/bin/*")
+    file(CHMOD ${programs} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+    file(REMOVE_RECURSE "${aside}/unpacked")
+  endforeach()
   file(RENAME "${aside}/site" "${folder}")
   file(REMOVE_RECURSE "${aside}")
 endfunction()

@@ -1,7 +1,21 @@
 # SPDX-License-Identifier: BSL-1.0
-# find_package(dew): the target dew::dew. LibTorch is looked for as cmake/DewTorch.cmake says; nothing is downloaded.
+# find_package(dew [COMPONENTS mpi nccl]): the target dew::dew, and dew::mpi and dew::nccl where they are asked for. LibTorch is looked for as
+# cmake/DewTorch.cmake says; nothing is downloaded.
 include("${CMAKE_CURRENT_LIST_DIR}/DewDependencies.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/DewProcesses.cmake")
 dew_find_dependencies(dew_problem)
+foreach(dew_component IN LISTS dew_FIND_COMPONENTS)
+  if(dew_problem)
+    break()
+  elseif(dew_component STREQUAL "mpi")
+    dew_find_mpi(dew_problem)
+  elseif(dew_component STREQUAL "nccl")
+    dew_find_nccl(dew_problem)
+  else()
+    set(dew_problem "dew has the components mpi and nccl, not '${dew_component}'.")
+  endif()
+  set(dew_${dew_component}_FOUND TRUE)
+endforeach()
 if(dew_problem)
   set(dew_FOUND FALSE)
   set(dew_NOT_FOUND_MESSAGE "${dew_problem}")

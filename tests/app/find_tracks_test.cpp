@@ -115,6 +115,63 @@ TEST_CASE("train writes a run folder that evaluate and run need nothing beside")
   CHECK(program(other).status == 0);
 }
 
+TEST_CASE("shards write together what one program writes, each event once, and go on where they were") {
+  TempDir const folder;
+  auto const run = folder.path() / "run";
+  REQUIRE(program(train_arguments(run)).status == 0);
+  for (std::string const verb : {"run", "export"}) {
+    CAPTURE(verb);
+    auto const ending = verb == "run" ? "-tracks.csv" : ".safetensors";
+    auto const predict = [&](std::string const& out, std::vector<std::string> const& more) {
+      std::vector<std::string> command{
+          verb, "--run", run.string(), "--events", events(), "--out", (folder.path() / (verb + out)).string(), "--quiet", "--threads", "1"};
+      with(command, more);
+      return program(command);
+    };
+    REQUIRE(predict("whole", {}).status == 0);
+    auto const second = predict("shared", {"--shard", "2/2"});
+    REQUIRE(second.status == 0);
+    CHECK(second.out.find("shard 2/2: 1 events") == 0);
+    auto const name = [&](int event) { return fmt::format("event{:09}{}", event, ending); };
+    auto const shared = folder.path() / (verb + "shared"), whole = folder.path() / (verb + "whole");
+    CHECK(!fs::exists(shared / name(1)));
+    auto const before = fs::last_write_time(shared / name(2));
+    REQUIRE(predict("shared", {"--shard", "1/2"}).status == 0);
+    for (int const event : {1, 2, 3}) CHECK(read_file(shared / name(event)) == read_file(whole / name(event)));
+    CHECK(fs::last_write_time(shared / name(2)) == before);
+    fs::remove(shared / name(3));
+    CHECK(predict("shared", {"--shard", "1/2"}).out.find("shard 1/2: 1 events") == 0);
+    CHECK(fs::exists(shared / name(3)));
+    CHECK(predict("shared", {"--shard", "3/2"}).err.find("--shard: expected something from 1/N to N/N") == 0);
+    CHECK(predict("shared", {"--shard", "1/2", "--force"}).err.find("--force cannot be shared") == 0);
+    // one that another shard has just begun to write is not taken for something else
+    fs::create_directories(folder.path() / (verb + "begun"));
+    std::ofstream(folder.path() / (verb + "begun") / "run.json.123-0.part") << "{";
+    CHECK(predict("begun", {"--shard", "1/2"}).status == 0);
+  }
+}
+
+TEST_CASE("processes that were started together divide the events to predict, and do not train without a back end") {
+  TempDir const folder;
+  auto const run = folder.path() / "run";
+  REQUIRE(program(train_arguments(run)).status == 0);
+  ::setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+  ::setenv("OMPI_COMM_WORLD_RANK", "0", 1);
+  auto const tracks = program(
+      {"run", "--run", run.string(), "--events", events(), "--out", (folder.path() / "tracks").string(), "--quiet", "--threads", "1"});
+  auto const trained = program(train_arguments(folder.path() / "another"));
+  ::unsetenv("OMPI_COMM_WORLD_SIZE");
+  ::unsetenv("OMPI_COMM_WORLD_RANK");
+  CHECK(tracks.status == 0);
+  CHECK(tracks.out.find("shard 1/2: 2 events") == 0);
+  CHECK(trained.status == 2);
+  CHECK(trained.err ==
+        "this is process 1 of 2 that mpirun has started (OMPI_COMM_WORLD_SIZE), and this program was built without MPI, through which "
+        "processes train "
+        "together: configure it with -DDEW_MPI=ON, or start it once\n");
+  CHECK(!fs::exists(folder.path() / "another"));
+}
+
 TEST_CASE("events come from the source that --source names") {
   TempDir const folder;
   auto const records = (folder / "records").string(), run = (folder / "run").string();
@@ -207,9 +264,19 @@ TEST_CASE("evaluate --metrics all scores in every style in one table - export wr
   auto const record = read_safetensors((out / "event000000003.safetensors").string());
   for (auto const* key : {"hit_id", "edge_index", "edge_score", "label"}) CHECK_MESSAGE(record.tensors.contains(key), key);
   CHECK_FALSE(record.tensors.contains("particle_id"));
-  CHECK(program(exporting).status == 2);  // is there already
+  auto const written = fs::last_write_time(out / "event000000003.safetensors");
+  auto const again = program(exporting);
+  CHECK(again.status == 0);
+  CHECK(again.out.find("0 events in ") == 0);
+  CHECK(again.out.find("(1 events were there already)") != std::string::npos);
+  CHECK(fs::last_write_time(out / "event000000003.safetensors") == written);
   auto with_truth = exporting;
-  with_truth.insert(with_truth.end(), {"--force", "--truth"});
+  with(with_truth, {"--truth"});
+  CHECK(program(with_truth).status == 2);  // is there already, without it
+  auto others = with_truth;
+  *std::find(others.begin(), others.end(), "3") = "2";
+  CHECK(program(others).err.find("holds events of another run or of other options") != std::string::npos);
+  with(with_truth, {"--force"});
   REQUIRE(program(with_truth).status == 0);
   CHECK(read_safetensors((out / "event000000003.safetensors").string()).tensors.contains("particle_id"));
 }

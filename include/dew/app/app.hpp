@@ -21,8 +21,11 @@
 #include "dew/metric/score_scan.hpp"
 #include "dew/metric/style_table.hpp"
 #include "dew/metric/upper_bound.hpp"
+#include "dew/train/core_share.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/run_folder.hpp"
+#include "dew/train/shard.hpp"
+#include "dew/train/started_processes.hpp"
 #include "dew/train/trainer.hpp"
 
 namespace dew {
@@ -130,16 +133,9 @@ class App {
   int run(int argc, char const* const* argv) && {
     try {
       return run_checked(argc, argv);
-    } catch (Error const& e) {
-      fmt::print(stderr, "{}\n", e.what());
-      return e.exit_status();
-    } catch (c10::Error const& e) {
-      fmt::print(stderr, "{}\n", e.what_without_backtrace());
-      return 1;
-    } catch (std::exception const& e) {
-      fmt::print(stderr, "{}\n", e.what());
-      return 1;
-    }
+    } catch (Error const& e) { return ended_by(e.what(), e.exit_status()); } catch (c10::Error const& e) {
+      return ended_by(e.what_without_backtrace(), 1);
+    } catch (std::exception const& e) { return ended_by(e.what(), 1); }
   }
 
  private:
@@ -155,7 +151,7 @@ class App {
 
   // what the command line says beside options
   struct Flags {
-    std::string out, run, resume, init, config, select, json, reproduce, search_space, metrics = "own";
+    std::string out, run, resume, init, config, select, json, reproduce, search_space, metrics = "own", shard = "1/1";
     std::vector<std::string> init_stages;
     bool force = false, quiet = false, truth = false, tables = false;
     std::vector<std::pair<std::string, std::vector<std::string>>> set;  // options, in order
@@ -182,10 +178,21 @@ class App {
     detail::copy_by_name(of_stage(from.tensors), weights, run);
   }
 
+  /// Says what went wrong. Where several processes were started, an error that all of them have is said by rank 0 alone, and one that only some have
+  /// ends all.
+  int ended_by(std::string const& what, int status) {
+    if (launch_.rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));  // rank 0 ends this process meanwhile
+    fmt::print(stderr, "{}{}\n", launch_.rank > 0 ? detail::process_text(launch_.rank) + ": " : "", what);
+    if (!processes_->alone()) processes_->end_all(status);
+    return status;
+  }
+
   int run_checked(int argc, char const* const* argv) {
     command_.assign(argv, argv + argc);
+    launch_ = launch_of_this_process();
     options_.add("", options_struct());
     options_.add("checkpoint", checkpoint_options_);
+    options_.add(std::string(ProcessOptions::section), process_options_);
     logs_.add_to(options_);
     add_options(options_, std::string(Source::name), source_);
     add_options(options_, pipeline_);
@@ -246,7 +253,8 @@ class App {
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
       for (auto const& e : options_.entries())
         if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
-            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint.") && !e.path.starts_with("log."))
+            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint.") && !e.path.starts_with("log.") &&
+            (c == evaluate || !e.path.starts_with("processes.")))
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
@@ -255,6 +263,10 @@ class App {
     evaluate->add_option("--metrics", flags.metrics,
                          "own: the program's (default); styles: every style of scoring tracks, in one table; all; or names: " +
                              fmt::format("{}", fmt::join(metric_names(others), ",")));
+    for (auto* c : {run, exported})
+      c->add_option("--shard", flags.shard,
+                    "of the events only those of one of several programs, such as 3/16; processes that mpirun or srun "
+                    "has started divide them by themselves");
     run->add_option("--out", flags.out, "folder for the tracks")->required();
     run->add_flag("--force", flags.force, "write into a folder that holds something else");
     exported->add_option("--out", flags.out, "folder for the events")->required();
@@ -304,12 +316,13 @@ class App {
       if (!flags.reproduce.empty()) return do_reproduce(flags, set_flags);
       if (!flags.resume.empty()) {
         auto const elsewhere = [](auto const& option) {
-          return option.first == "device" || option.first == "threads" || option.first.starts_with("log.");
+          return option.first == "device" || option.first == "threads" || option.first.starts_with("log.") ||
+                 option.first.starts_with("processes.");
         };
         check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(),
               ErrorKind::usage,
               "--resume takes everything from the run folder; it goes with no other flag than --device, --threads, --quiet and those of "
-              "loggers");
+              "loggers and processes");
         flags.out = flags.resume;
         RunFolder const folder(flags.out);
         check(folder.exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
@@ -328,6 +341,7 @@ class App {
     pipeline_ = trained.pipeline;  // options as tuned by the training
     set_flags();
     trained.pipeline = pipeline_;
+    if (evaluate->parsed()) join(flags);
     set_up(flags, !flags.quiet);
     trained.to(device());
     if (exported->parsed()) return do_export(trained, flags);
@@ -335,7 +349,15 @@ class App {
   }
 
   // ---- train ------------------------------------------------------------------------------------------------------------------------
-  int do_train(Flags const& flags) {
+  /// Joins the processes that were started together with this one. Only rank 0 speaks from then on, but for errors.
+  void join(Flags& flags) {
+    processes_ = start_processes(launch_, process_options_, device());
+    if (processes_->first()) return;
+    flags.quiet = true;
+    check(std::freopen("/dev/null", "w", stdout) != nullptr, ErrorKind::input, "/dev/null: {}", detail::system_words());
+  }
+
+  int do_train(Flags& flags) {
     try {
       return train_and_score(flags);
     } catch (std::exception const& e) {
@@ -348,7 +370,7 @@ class App {
       if (record_) record_->ended("failed", fmt::format("{}: failed: {}", name_, why.substr(0, why.find('\n'))));
     } catch (Error const&) {}  // the error that comes is the one to hear of
   }
-  int train_and_score(Flags const& flags) {
+  int train_and_score(Flags& flags) {
     check(!flags.out.empty(), ErrorKind::usage, "train needs --out RUN, the run folder to write (or --resume RUN)");
     if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
     else {
@@ -356,7 +378,9 @@ class App {
             "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
       RunFolder const folder(flags.out);
       auto const checkpoints = folder.checkpoints(checkpoint_options_);  // refuses options before anything is written
-      if (!flags.resume.empty() && folder.finished()) return say_finished(flags.out);
+      join(flags);
+      bool const first = processes_->first();  // it alone looks after the folder
+      if (processes_->first_says(!flags.resume.empty() && folder.finished())) return say_finished(flags.out);
       resolve_events();
       auto const train = parse_ranges(options_struct().train),
                  validate = options_struct().validate.empty() ? std::vector<std::int64_t>{} : parse_ranges(options_struct().validate);
@@ -372,25 +396,29 @@ class App {
                                 : "something that is no run");
         return same;
       };
-      (void)goes_on();
+      if (first) (void)goes_on();
       std::optional<RunLock> lock;
-      if (folder.exists()) lock_folder(lock, folder);
+      if (first && folder.exists()) lock_folder(lock, folder);
       set_up(flags, !flags.quiet);
       if (options_struct().epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, plan_);
 
       auto all = train;
       all.insert(all.end(), validate.begin(), validate.end());
+      all = Shard{processes_->rank(), processes_->size()}.of(all);
       each_event(all, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.labelled(id); });
-      std::filesystem::create_directories(folder.path());
-      if (!lock) lock_folder(lock, folder);
-      bool const going_on = goes_on();  // asked again: another process may have been here before the lock was ours
-      if (going_on && folder.finished()) return say_finished(flags.out);
-      folder.remove_leftovers();
-      if (!going_on) {
-        if (!folder.vacant()) folder.clear();
-        write_file_atomically(folder.config(), config);
+      processes_->meet();  // nothing is written before all events are good
+      if (first) std::filesystem::create_directories(folder.path());
+      if (first && !lock) lock_folder(lock, folder);
+      bool const going_on =
+          processes_->first_says(first && goes_on());  // asked again: another process may have been here before the lock was ours
+      if (processes_->first_says(going_on && folder.finished())) return say_finished(flags.out);
+      if (first) {
+        folder.remove_leftovers();
+        if (!going_on && !folder.vacant()) folder.clear();
+        if (!going_on) write_file_atomically(folder.config(), config);
       }
-      record_.emplace(folder.record(), RunRecord::Start{name_, options_struct().seed, command_, device().str(), at::get_num_threads()});
+      if (first)
+        record_.emplace(folder.record(), RunRecord::Start{name_, options_struct().seed, command_, device().str(), at::get_num_threads()});
 
       Trained trained(pipeline_, source_.labelled(train.front()), std::uint64_t(options_struct().seed), device());
       if (!flags.init.empty()) {
@@ -407,25 +435,31 @@ class App {
       settings.threads = at::get_num_threads();
       settings.checkpoint = checkpoint_options_;
       settings.program = name_;
-      settings.warn = warn;
+      if (first) settings.warn = warn;
+      else settings.warn = [](std::string const&) {};
+      settings.processes = processes_;
       detail::InterruptFlag interrupt;
       settings.stop = [] { return detail::interrupted.load(); };
-      auto const checkpoint = going_on ? saved_moment(folder, settings, trained.seed()) : std::nullopt;
-      folder.cut_logs(checkpoint, warn);
-      auto callbacks = more_;
-      if (!flags.quiet) callbacks.add(Progress{});
-      callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
-      logs_.add_to(callbacks, folder, name_, options_);
+      auto const checkpoint = going_on ? moment_of_first(folder, settings, trained.seed()) : std::nullopt;
+      Callbacks callbacks;
+      if (first) {
+        folder.cut_logs(checkpoint, warn);
+        callbacks = more_;
+        if (!flags.quiet) callbacks.add(Progress{});
+        callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
+        logs_.add_to(callbacks, folder, name_, options_);
+      }
       Trainer trainer(trained, source_, metrics_, settings, callbacks);
-      trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
+      if (first) trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
       if (checkpoint) trainer.resume(*checkpoint);
       if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
-        record_->ended("interrupted", in_one_line({}, train.size()));
+        if (record_) record_->ended("interrupted", in_one_line({}, train.size()));
         fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
         return 130;
       }
-      trained.save(folder.model());
+      if (first) trained.save(folder.model());
       auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_);
+      if (!first) return 0;
       fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
       checkpoints.keep_best_alone();
@@ -489,6 +523,14 @@ class App {
       warn(fmt::format("{}: this file system keeps no locks; see to it that no other process trains in this folder",
                        folder.path().string()));
   }
+  /// Where an unfinished run stands, as rank 0 finds it.
+  std::optional<Checkpoint> moment_of_first(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed) const {
+    std::optional<Checkpoint> found;
+    if (processes_->first()) found = saved_moment(folder, settings, seed);
+    auto const number = processes_->of_first(found ? std::to_string(found->state.number) : "");
+    if (!processes_->first() && !number.empty()) found = read_checkpoint(folder.checkpoints().path(std::stoll(number)));
+    return found;
+  }
   /// Where an unfinished run stands. Without a checkpoint it starts over, and says so.
   std::optional<Checkpoint> saved_moment(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed) const {
     auto checkpoint = folder.checkpoints().newest(warn);
@@ -543,7 +585,7 @@ class App {
       if (has(scan))
         fmt::print("\n{}: where more than half of a particle's hits stay together\n{}", scan,
                    scan_in(summary, scan).text("more_than_half"));
-    if (!flags.json.empty()) write_file_atomically(flags.json, json.dump(2) + "\n");
+    if (!flags.json.empty() && processes_->first()) write_file_atomically(flags.json, json.dump(2) + "\n");
     return 0;
   }
 
@@ -599,14 +641,16 @@ class App {
     else if constexpr (!P::template KeysAfterFirst<P::size, HitKeySet>::template has<Label>)
       fail(ErrorKind::usage, "this pipeline has no clusterer: nothing writes labels");
     else {
-      auto const ids = selected(flags);
+      auto const shard = shard_of(flags);
+      auto const ids = shard.of(selected(flags));
       std::filesystem::path const out = flags.out;
       auto const marker = out / "run.json";
       auto const identity = run_identity(trained);
-      if (std::filesystem::exists(out) && !(std::filesystem::is_directory(out) && std::filesystem::is_empty(out)) && !flags.force)
-        check(std::filesystem::exists(marker) && read_file(marker) == identity, ErrorKind::usage,
-              "{}: holds something that is not of this run and these options; take another --out, or --force", flags.out);
-      bool const same = std::filesystem::exists(marker) && read_file(marker) == identity;
+      auto const ours = [&] { return std::filesystem::exists(marker) && read_file(marker) == identity; };
+      if (!RunFolder(out).vacant() && !flags.force)  // another shard may be writing its marker
+        check(ours(), ErrorKind::usage, "{}: holds something that is not of this run and these options; take another --out, or --force",
+              flags.out);
+      bool const same = ours();
       std::vector<std::int64_t> todo;
       auto const file_of = [&](std::int64_t id) { return out / fmt::format("event{:09}-tracks.csv", id); };
       for (auto id : ids)
@@ -634,27 +678,40 @@ class App {
         tracks += std::size_t(most + 1);
         write_file_atomically(file_of(id), text);
       });
-      fmt::print("{} events, {} tracks, in {}{}\n", todo.size(), tracks, flags.out,
-                 todo.size() < ids.size() ? fmt::format(" ({} events were there already)", ids.size() - todo.size()) : "");
+      fmt::print("{}{} events, {} tracks, in {}{}\n", shard_text(shard), todo.size(), tracks, flags.out, there_already(ids, todo));
       return 0;
     }
   }
 
   int do_export(Trained<P> const& trained, Flags const& flags) {
-    auto const ids = selected(flags);
-    auto const file_of = [&](std::int64_t id) { return std::filesystem::path(flags.out) / fmt::format("event{:09}.safetensors", id); };
-    for (auto id : ids) refuse_existing(file_of(id), flags.force);
-    each_event(ids, "checking", flags.quiet, [&](std::int64_t id) { flags.truth ? (void)source_.labelled(id) : (void)source_.hits(id); });
-    std::filesystem::create_directories(flags.out);
+    auto const shard = shard_of(flags);
+    auto const ids = shard.of(selected(flags));
+    std::filesystem::path const out = flags.out;
+    auto const file_of = [&](std::int64_t id) { return out / fmt::format("event{:09}.safetensors", id); };
+    auto const marker = out / "export.json";
+    auto const identity = run_identity(trained, flags.truth ? "with truth" : "without truth");
+    auto const there = std::filesystem::exists(marker) ? read_file(marker) : std::string();
+    bool const same = !flags.force && there == identity;
+    std::vector<std::int64_t> todo;
+    for (auto id : ids) {
+      if (same && std::filesystem::exists(file_of(id))) continue;
+      refuse_existing(file_of(id), flags.force);
+      todo.push_back(id);
+    }
+    check(same || flags.force || there.empty(), ErrorKind::usage,
+          "{}: holds events of another run or of other options; take another --out, or --force", flags.out);
+    each_event(todo, "checking", flags.quiet, [&](std::int64_t id) { flags.truth ? (void)source_.labelled(id) : (void)source_.hits(id); });
+    std::filesystem::create_directories(out);
+    write_file_atomically(marker, identity);
     auto const write = [&](std::int64_t id, auto const& hits) {
       save_record(file_of(id), trained(hits, Context{.event = id}).to(at::Device(at::kCPU)), {});
     };
-    each_event(ids, "exporting", flags.quiet, [&](std::int64_t id) {
+    each_event(todo, "exporting", flags.quiet, [&](std::int64_t id) {
       if (flags.truth) return write(id, source_.labelled(id));
       if constexpr (P::template runs_on<typename decltype(source_.hits(0))::KeySet>) write(id, source_.hits(id));
       else fail(ErrorKind::usage, "this pipeline has a stage that reads the truth: say --truth");
     });
-    fmt::print("{} events in {}\n", ids.size(), flags.out);
+    fmt::print("{}{} events in {}{}\n", shard_text(shard), todo.size(), flags.out, there_already(ids, todo));
     return 0;
   }
 
@@ -679,6 +736,17 @@ class App {
   }
 
   // ---- parts of them ------------------------------------------------------------------------------------------------------------------
+  /// Which of the events are this process's to do.
+  Shard shard_of(Flags const& flags) const {
+    auto const shard = parse_shard(flags.shard).divided(launch_);
+    check(shard.whole() || !flags.force, ErrorKind::usage,
+          "--force cannot be shared: what one process overwrites another would take for its own; take an empty --out");
+    return shard;
+  }
+  static std::string shard_text(Shard const& shard) { return shard.whole() ? "" : fmt::format("shard {}: ", shard.text()); }
+  static std::string there_already(std::vector<std::int64_t> const& ids, std::vector<std::int64_t> const& todo) {
+    return todo.size() < ids.size() ? fmt::format(" ({} events were there already)", ids.size() - todo.size()) : "";
+  }
   static void refuse_existing(std::filesystem::path const& file, bool force) {
     check(force || !std::filesystem::exists(file), ErrorKind::usage, "{}: is there already; take another --out or --select, or --force",
           file.string());
@@ -705,12 +773,17 @@ class App {
     auto const& name = options_struct().device;
     check(name == "cpu" || name == "cuda", ErrorKind::usage, "device: expected cpu or cuda, got '{}'", name);
     check(name == "cpu" || at::globalContext().hasCUDA(), ErrorKind::usage, "device: there is no CUDA device that this LibTorch can use");
-    return name == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+    if (name == "cpu") return {at::kCPU};
+    auto const devices = c10::impl::VirtualGuardImpl(at::kCUDA).deviceCount();
+    return {at::kCUDA, c10::DeviceIndex(launch_.local_rank % std::max(1, int(devices)))};
   }
   void set_up(Flags const& flags, bool say) {
     keep_memory();
     if (options_struct().threads > 0) at::set_num_threads(options_struct().threads);
-    if (say) fmt::print(stderr, "{} (dew {}) on {}, {} threads\n", name_, version, device().str(), at::get_num_threads());
+    else if (!processes_->alone() && std::getenv("OMP_NUM_THREADS") == nullptr) at::set_num_threads(threads_each(*processes_));
+    if (say)
+      fmt::print(stderr, "{} (dew {}) on {}, {}{} threads\n", name_, version, device().str(),
+                 processes_->alone() ? "" : fmt::format("{} processes of ", processes_->size()), at::get_num_threads());
     (void)flags;
   }
   template <class S, class L> void set_epochs(Fit<S, L>& f) {
@@ -760,8 +833,17 @@ class App {
   }
 
   template <class M> Summary score(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet, M const& metrics) {
+    std::vector<Figures> figures(ids.size());
+    auto place = std::size_t(processes_->rank());
+    each_event(Shard{processes_->rank(), processes_->size()}.of(ids), "scoring", quiet, [&](std::int64_t id) {
+      Summary event;
+      measure(trained, source_.labelled(id), id, metrics, event);
+      figures[place] = figures_in(event);
+      place += std::size_t(processes_->size());
+    });
+    share_figures(*processes_, figures);
     Summary summary;
-    each_event(ids, "scoring", quiet, [&](std::int64_t id) { measure(trained, source_.labelled(id), id, metrics, summary); });
+    for (auto const& event : figures) summary.add(event);
     return summary;
   }
   /// The name of the figure that says most, of each metric that tells one.
@@ -794,8 +876,7 @@ class App {
     json["seed"] = options_struct().seed;
     return json;
   }
-  std::string run_identity(Trained<P> const& trained) {
-    auto text = std::string();
+  std::string run_identity(Trained<P> const& trained, std::string text = "") {
     for (auto const& [name, value] : trained.metadata()) text += name + value;
     for (auto const& [name, t] : trained.tensors()) {
       auto const bytes = t.detach().to(at::kCPU).contiguous();
@@ -838,6 +919,9 @@ class App {
   static constexpr char const* from_another_run = ", from the weights of another run";
   AppOptions app_options_;
   CheckpointOptions checkpoint_options_;
+  ProcessOptions process_options_;
+  Launch launch_;
+  std::shared_ptr<Processes> processes_ = std::make_shared<OneProcess>();
   Logs logs_;
   OptionSet options_;
   std::vector<std::string> command_;  // as it was typed

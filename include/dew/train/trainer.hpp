@@ -11,11 +11,14 @@
 #include "dew/train/checkpoint.hpp"
 #include "dew/train/clock.hpp"
 #include "dew/train/event_store.hpp"
+#include "dew/train/gradient_sums.hpp"
 #include "dew/train/measure.hpp"
 #include "dew/train/not_finite.hpp"
 #include "dew/train/optimiser.hpp"
 #include "dew/train/plan_text.hpp"
+#include "dew/train/processes.hpp"
 #include "dew/train/scan_values.hpp"
+#include "dew/train/shared_figures.hpp"
 #include "dew/train/work.hpp"
 
 namespace dew {
@@ -33,6 +36,7 @@ struct TrainerSettings {
   std::string program{};                              ///< stands in checkpoints
   Clock stopwatch = steady_clock();                   ///< times the phases of steps; decides nothing
   std::function<void(std::string const&)> warn = [](std::string const& text) { fmt::print(stderr, "{}\n", text); };
+  std::shared_ptr<Processes> processes = std::make_shared<OneProcess>();  ///< that train together; each has a trainer with equal settings
 };
 
 /// Carries out a plan: each part in turn, the earlier stages frozen.
@@ -44,6 +48,11 @@ struct TrainerSettings {
 /// however often the training was interrupted.
 /// A loss or a gradient that is not finite stops the training with an `Error` that names event, stage, terms and the first tensor that is
 /// not; before it callbacks are told `StepFailed`, and `reproduce` repeats the step from what that holds.
+///
+/// Several processes share the events of each step, of validations and of scans: event i of an order is that of process i mod size, `events_per_step`
+/// counts those of all together. Gradients are summed over the processes, figures are gathered and averaged in the order of the events, rank 0's clock
+/// counts, and whoever is asked to stop stops all. Weights are those of one process within rounding, figures of equal weights are equal bit for bit.
+/// Buffers of modules are rank 0's from each epoch's end on. All processes tell their callbacks the same; only rank 0 should have a `Saver`.
 template <class P, class Source, class... M>
 class Trainer {
  public:
@@ -77,7 +86,10 @@ class Trainer {
     if (from_) {
       put_back(*from_);
       callbacks_.restore(from_->callbacks, settings_.warn);
-    } else save(nullptr, {});  // what cannot be written is known before the first step
+    }
+    agree();
+    for (auto const& [name, t] : trained_.tensors()) group().broadcast(t);
+    if (!from_) save(nullptr, {});  // what cannot be written is known before the first step
     callbacks_.tell(
         TrainingStarted{sizeof...(Part), settings_.train.size(), settings_.validate.size(), trained_.device().str(), settings_.threads});
     shares_ = {share_of(parts)...};
@@ -109,7 +121,9 @@ class Trainer {
   }
 
  private:
-  double seconds() const { return settings_.clock() - began_; }
+  Processes& group() const { return *settings_.processes; }
+  double seconds() const { return group().alone() ? settings_.clock() - began_ : agreed_.seconds; }
+  bool stop_asked() const { return group().alone() ? settings_.stop() : agreed_.stop; }
   template <class S, class L> static double share_of(Fit<S, L> const& f) { return f.options.epochs > 0 ? f.options.share : 0; }
   template <class S, class G> static double share_of(Scan<S, G> const& s) { return s.goal.share; }
   /// The part's share of what is left of the budget.
@@ -118,6 +132,44 @@ class Trainer {
     double const rest = std::accumulate(shares_.begin() + std::ptrdiff_t(part), shares_.end(), 0.0);
     return std::max(1e-9, (settings_.minutes * 60 - seconds()) * (rest > 0 ? shares_[part] / rest : 0));
   }
+
+  // ---- several processes ----------------------------------------------------------------------------------------------------------------
+  /// What all processes go by, as of their last message: rank 0's clock, and whether anyone was asked to stop.
+  struct Agreed {
+    double seconds = 0;
+    bool stop = false;
+  };
+  /// Sums numbers over the processes (each of them stands in one process and is 0 in the others), and agrees on time and stopping by the same message.
+  void agree(std::vector<double>& numbers) {
+    if (group().alone()) return;
+    numbers.push_back(group().first() ? settings_.clock() - began_ : 0.0);
+    numbers.push_back(settings_.stop() ? 1.0 : 0.0);
+    group().sum(at::from_blob(numbers.data(), {std::ssize(numbers)}, at::kDouble));
+    agreed_ = {numbers[numbers.size() - 2], numbers.back() > 0};
+    numbers.resize(numbers.size() - 2);
+  }
+  void agree() {
+    std::vector<double> none;
+    agree(none);
+  }
+  /// Before figures are measured: buffers become rank 0's, and weights that are not the same everywhere are an error.
+  void compare_weights() {
+    if (group().alone()) return;
+    std::uint64_t hash = 0;
+    for (auto const& [name, t] : trained_.tensors()) {
+      if (!t.requires_grad()) {
+        group().broadcast(t);
+        continue;
+      }
+      auto const bytes = t.detach().to(at::kCPU).contiguous();
+      hash = content_hash({static_cast<char const*>(bytes.data_ptr()), bytes.nbytes()}, hash);
+    }
+    auto const all = group().gather(std::to_string(hash));
+    for (std::size_t rank = 1; rank < all.size(); ++rank)
+      check(all[rank] == all.front(), "after epoch {} the weights of rank {} are not those of rank 0: its machine computes in another way",
+            state_.epoch, rank);
+  }
+
   std::size_t budget() const { return std::size_t(settings_.cache_gb * 1e9); }
   void next_part(std::size_t part) {
     TrainingState next;
@@ -161,17 +213,17 @@ class Trainer {
     std::scoped_lock const lock(generator.mutex());
     generator.set_state(c.random);
   }
-  /// Whether one is to be saved between two steps.
-  bool due() const {
+  /// Whether one is to be saved between two steps; `before` is the number at the last time of asking.
+  bool due(std::int64_t before) const {
     auto const& o = settings_.checkpoint;
-    return saver_ && ((o.every_steps > 0 && state_.number % o.every_steps == 0) ||
+    return saver_ && ((o.every_steps > 0 && state_.number / o.every_steps != before / o.every_steps) ||
                       (o.every_minutes > 0 && seconds() - saved_at_ >= 60 * o.every_minutes));
   }
   /// Whether one is to be saved at an epoch's end. Behind a fit's last epoch the next part begins with one.
   bool due_after_epoch() const {
     auto const& o = settings_.checkpoint;
     if (o.keep_best > 0 && !std::isnan(state_.score)) return true;
-    return !state_.over && ((o.every_epochs > 0 && state_.epoch % o.every_epochs == 0) || due());
+    return !state_.over && ((o.every_epochs > 0 && state_.epoch % o.every_epochs == 0) || due(state_.number - 1));
   }
   /// The figure of a validation that an option names; the validation loss where it names none. NaN where there is none.
   static double figure_of(EpochEnded const& ended, std::string const& figure, std::string const& option) {
@@ -234,6 +286,7 @@ class Trainer {
     auto const parameters = choose_parameters<F>();
     auto const optimiser = make_optimiser(f.options, parameters);
     begin_fit(part, *optimiser, parameters);
+    GradientSums sums(group(), parameters);
     callbacks_.tell(FitStarted{stage, count_of(parameters), epochs_of(f.options), state_.allotted, state_.step});
     (void)meter_.take();
 
@@ -241,25 +294,27 @@ class Trainer {
       bool out_of_time = false;
       auto const order = shuffled(stage, state_.epoch);
       while (state_.position < std::ssize(order) && !out_of_time) {
-        if (settings_.stop()) {
+        if (stop_asked()) {
           save(optimiser.get(), parameters);
           return false;
         }
         double const progress = progress_of(f.options);
         double const rate = rate_of(f.options, progress);
         set_learning_rate(*optimiser, rate);
-        auto const [loss, terms, norm] = step<first, end>(f, stage, events, order, *optimiser, parameters);
+        auto const [loss, terms, norm] = step<first, end>(f, stage, events, order, *optimiser, parameters, sums);
         ++state_.step, ++state_.number;
         state_.score = std::nan("");
         callbacks_.tell(StepEnded{stage, state_.epoch, epochs_of(f.options), state_.step, progress, loss, rate, terms, norm});
         out_of_time = is_out_of_time(f.options);
-        if (state_.position < std::ssize(order) && !out_of_time && due()) save(optimiser.get(), parameters);
+        if (state_.position < std::ssize(order) && !out_of_time && due(state_.number - 1)) save(optimiser.get(), parameters);
       }
       bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
+      compare_weights();
       callbacks_.tell(EpochTrained{stage, state_.epoch, state_.step, parameters});
       auto ended = epoch_figures(f, stage);
       if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0))
         validate<first, end, until>(f, events, ended);
+      agree();
       ended.seconds = seconds();
       ended.work = meter_.take();
       callbacks_.tell(ended);
@@ -402,41 +457,57 @@ class Trainer {
   };
   template <std::size_t first, std::size_t end, class F, class E>
   StepValue step(F const& f, std::string const& stage, E& events, std::vector<std::int64_t> const& order,
-                 torch::optim::Optimizer& optimiser, NamedParameters const& parameters) {
-    auto const n = std::min<std::int64_t>(std::max(1, f.options.events_per_step), std::int64_t(order.size()) - state_.position);
+                 torch::optim::Optimizer& optimiser, NamedParameters const& parameters, GradientSums& sums) {
+    auto const begin = state_.position, size = std::int64_t(group().size());
+    auto const end_of_step = std::min<std::int64_t>(begin + std::max(1, f.options.events_per_step), std::ssize(order));
+    auto const n = end_of_step - begin;
+    constexpr std::size_t columns = 1 + std::tuple_size_v<std::remove_cvref_t<decltype(f.loss.terms)>>;
+    std::vector<double> values(std::size_t(n) * columns);  // of each event its loss and the terms
     optimiser.zero_grad();
     train_mode<F>(true);
-    double sum = 0;
-    Figures terms;
-    for (std::int64_t i = 0; i < n; ++i) {
-      auto const id = order[std::size_t(state_.position)];
-      auto const next = state_.position + 1 < std::int64_t(order.size()) ? order[std::size_t(state_.position) + 1] : -1;
+    for (auto at = begin; at < end_of_step; ++at) {
+      if (!group().has(at)) continue;
+      auto const id = order[std::size_t(at)];
+      auto const next = at + size < std::ssize(order) ? order[std::size_t(at + size)] : -1;
       auto const record = [&] {
         auto const timed = meter_.in(Phase::data);
         GlobalSeed const seeded(seed_of(stage, id), trained_.device());  // a frozen stage that draws leaves no trace
         return events.get(id, next).to(trained_.device());
       }();
       meter_.count_event(record);
+      if (at + size >= end_of_step) sums.last_backward_follows();
       auto const value = learn_from<first, end>(f, stage, record, id, n);
-      double const loss = value.total.template item<double>();
-      sum += loss / double(n);
-      state_.epoch_loss += loss;
-      state_.epoch_terms.resize(value.terms.size());
-      terms.resize(value.terms.size());
-      for (std::size_t t = 0; t < value.terms.size(); ++t) {
-        state_.epoch_terms[t] += value.terms[t].second;
-        terms[t] = {value.terms[t].first, terms[t].second + value.terms[t].second / double(n)};
-      }
-      ++state_.position;
+      auto* row = values.data() + std::size_t(at - begin) * columns;
+      *row = value.total.template item<double>();
+      for (auto const& term : value.terms) *++row = term.second;
     }
+    sums.start_all();
+    agree(values);
+    sums.finish();
+    double sum = 0;
+    Figures terms;
+    std::apply([&](auto const&... term) { (terms.emplace_back(std::string(std::remove_cvref_t<decltype(term.loss)>::name), 0.0), ...); },
+               f.loss.terms);
+    state_.epoch_terms.resize(terms.size());
+    for (auto const* row = values.data(); row != values.data() + values.size(); row += columns) {
+      sum += row[0] / double(n);
+      state_.epoch_loss += row[0];
+      for (std::size_t t = 0; t < terms.size(); ++t) {
+        state_.epoch_terms[t] += row[1 + t];
+        terms[t].second += row[1 + t] / double(n);
+      }
+    }
+    state_.position = end_of_step;
     auto const timed = meter_.in(Phase::optimiser);
     double const norm = clip_gradient(parameters, f.options.clip_norm);
     if (!std::isfinite(norm))  // or too large for its type, which clipping makes 0
       if (auto const found = first_not_finite(gradients_of(parameters)); !found.empty()) {
-        for (std::int64_t i = state_.position - n; i < state_.position; ++i) {
+        for (auto i = begin; i < end_of_step; ++i) {
+          if (!group().has(i)) continue;
           auto const id = order[std::size_t(i)];
           demand_finite_gradient<first, end>(f, stage, events.get(id).to(trained_.device()), id, parameters);
         }
+        group().meet();  // where another process has the event, it ends all
         fail(ErrorKind::internal, "the gradient of {} is not finite at epoch {}, step {}, though that of each of its {} events is", stage,
              state_.epoch, state_.step, n);
       }
@@ -561,19 +632,29 @@ class Trainer {
   void validate(F const& f, E& events, EpochEnded& ended) {
     auto const timed = meter_.in(Phase::validation);
     at::NoGradGuard no_grad;
-    Summary summary;
-    double loss = 0;
     auto ids = settings_.validate;
     if (f.options.validation_events > 0 && std::size_t(f.options.validation_events) < ids.size())
       ids.resize(std::size_t(f.options.validation_events));
+    std::vector<Figures> figures(ids.size());  // the loss of each event, its terms, the metrics
     for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (!group().has(std::int64_t(i))) continue;
       auto const c = context(ids[i], 0, false);
-      auto const record = events.get(ids[i], i + 1 < ids.size() ? ids[i + 1] : -1).to(trained_.device());
+      auto const next = i + std::size_t(group().size());
+      auto const record = events.get(ids[i], next < ids.size() ? ids[next] : -1).to(trained_.device());
       auto const [value, out] = forward<first, end>(f, record, c);
-      loss += value.total.template item<double>() / double(ids.size());
-      for (std::size_t t = 0; t < value.terms.size(); ++t) summary.add("loss." + value.terms[t].first, value.terms[t].second);
-      run_and_measure_behind<end, until>(out, c, summary);
+      Summary event;
+      for (auto const& [name, term] : value.terms) event.add("loss." + name, term);
+      run_and_measure_behind<end, until>(out, c, event);
+      figures[i] = figures_in(event);
+      figures[i].emplace(figures[i].begin(), "", value.total.template item<double>());
       if (i == 0) tell_validated(out, ids[i], ended);
+    }
+    share_figures(group(), figures);
+    Summary summary;
+    double loss = 0;
+    for (auto const& event : figures) {
+      loss += event.front().second / double(ids.size());
+      for (auto figure = event.begin() + 1; figure != event.end(); ++figure) summary.add(figure->first, figure->second);
     }
     ended.validation_loss = loss;
     for (auto const& name : summary.names()) ended.validation.emplace_back(name, summary.mean(name));
@@ -604,34 +685,40 @@ class Trainer {
     auto values = begin_scan(part, candidates.size());
     std::vector<std::string> others;  // figures that were there where the wanted one was not
     while (state_.position < std::ssize(ids)) {
-      if (settings_.stop()) {
+      if (stop_asked()) {
         save(nullptr, {}, values.tensor());
         return false;
       }
       at::NoGradGuard no_grad;
-      auto const e = std::size_t(state_.position);
-      if (e > 0 && state_.allotted > 0 && seconds() - state_.part_began > state_.allotted)
+      if (state_.position > 0 && state_.allotted > 0 && seconds() - state_.part_began > state_.allotted)
         break;  // all candidates have seen the same events
-      auto const c = context(ids[e], 0, false);
-      auto const record = events.get(ids[e], e + 1 < ids.size() ? ids[e + 1] : -1).to(trained_.device());
-      if (auto const own = own_figures(s, stage, record); !own.empty()) {
-        for (std::size_t i = 0; i < candidates.size(); ++i) values.add(i, own[i]);
-        ++state_.position, ++state_.number;
-        if (state_.position < std::ssize(ids) && due()) save(nullptr, {}, values.tensor());
-        continue;
+      auto const before_round = state_.number;
+      auto const round = std::min<std::int64_t>(group().size(), std::ssize(ids) - state_.position);  // an event for each process
+      std::vector<double> measured(std::size_t(round) * candidates.size());
+      if (group().rank() < round) {
+        auto const e = std::size_t(state_.position + group().rank()), next = e + std::size_t(group().size());
+        auto const c = context(ids[e], 0, false);
+        auto const record = events.get(ids[e], next < ids.size() ? ids[next] : -1).to(trained_.device());
+        auto const row = std::size_t(group().rank()) * candidates.size();
+        auto const measure_one = [&](std::size_t i, auto const& behind) {
+          measured[row + i] = measure_goal<at + 1>(s.goal, behind, c, others);
+        };
+        if (auto const own = own_figures(s, stage, record); !own.empty()) {
+          std::copy(own.begin(), own.end(), measured.begin() + std::ptrdiff_t(row));
+        } else if constexpr (requires { policy.run_all(record, candidates); }) {
+          auto const written = policy.run_all(record, candidates);
+          for (std::size_t i = 0; i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
+        } else
+          for (std::size_t i = 0; i < candidates.size(); ++i) {
+            policy.options = candidates[i];
+            measure_one(i, trained_.template step<at>(record, c));
+          }
+        policy.options = before;
       }
-      auto const measure_one = [&](std::size_t i, auto const& behind) { values.add(i, measure_goal<at + 1>(s.goal, behind, c, others)); };
-      if constexpr (requires { policy.run_all(record, candidates); }) {
-        auto const written = policy.run_all(record, candidates);
-        for (std::size_t i = 0; i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
-      } else
-        for (std::size_t i = 0; i < candidates.size(); ++i) {
-          policy.options = candidates[i];
-          measure_one(i, trained_.template step<at>(record, c));
-        }
-      policy.options = before;
-      ++state_.position, ++state_.number;
-      if (state_.position < std::ssize(ids) && due()) save(nullptr, {}, values.tensor());
+      agree(measured);
+      for (std::size_t i = 0; i < measured.size(); ++i) values.add(i % candidates.size(), measured[i]);
+      state_.position += round, state_.number += round;
+      if (state_.position < std::ssize(ids) && due(before_round)) save(nullptr, {}, values.tensor());
     }
     auto const events_used = std::size_t(state_.position);
     double const worst = s.goal.maximise ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
@@ -717,6 +804,7 @@ class Trainer {
   PlanText plan_;
   WorkMeter meter_;
   double began_ = 0, saved_at_ = 0;
+  Agreed agreed_;
 };
 
 }  // namespace dew

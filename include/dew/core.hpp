@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Keys, records, options, policies, files: every header of the module.
 #pragma once
+#include "dew/core/command.hpp"
 #include "dew/core/context.hpp"
 #include "dew/core/crc32.hpp"
 #include "dew/core/error.hpp"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Training: every header of the module.
 #pragma once
+#include "dew/train/allocation.hpp"
+#include "dew/train/array_share.hpp"
 #include "dew/train/callback_state.hpp"
 #include "dew/train/callbacks.hpp"
 #include "dew/train/checkpoint.hpp"
@@ -13,6 +15,7 @@
 #include "dew/train/gradient_sums.hpp"
 #include "dew/train/gradient_watch.hpp"
 #include "dew/train/improvement.hpp"
+#include "dew/train/interruption.hpp"
 #include "dew/train/launch.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/measure.hpp"
@@ -30,9 +33,12 @@
 #include "dew/train/shard.hpp"
 #include "dew/train/shared_figures.hpp"
 #include "dew/train/sidecar.hpp"
+#include "dew/train/slurm.hpp"
+#include "dew/train/slurm_time.hpp"
 #include "dew/train/started_processes.hpp"
 #include "dew/train/tensorboard.hpp"
 #include "dew/train/throughput.hpp"
+#include "dew/train/time_guard.hpp"
 #include "dew/train/trainer.hpp"
 #include "dew/train/wandb.hpp"
 #include "dew/train/wandb_sidecar.hpp"

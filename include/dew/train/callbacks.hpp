@@ -56,8 +56,9 @@ struct StepFailed {  ///< a step's loss or gradient is not finite; `Error` with 
 struct EpochTrained {  ///< after an epoch's last step, before its validation
   std::string const& stage;
   int epoch;
-  std::int64_t step;                                              ///< steps of this fit so far
-  std::vector<std::pair<std::string, Tensor>> const& parameters;  ///< what the fit trains, by name; gradients are those of the last step
+  std::int64_t step;  ///< steps of this fit so far
+  /// What the fit trains, by name; gradients are those of the last step, undefined when the training goes on behind it.
+  std::vector<std::pair<std::string, Tensor>> const& parameters;
 };
 struct EventValidated {  ///< for the first validation event of each validation
   std::string const& stage;

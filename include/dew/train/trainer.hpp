@@ -30,11 +30,13 @@ struct TrainerSettings {
   double cache_gb = 4;                            ///< memory for events behind frozen stages
   std::filesystem::path graph_cache{};            ///< folder for built graphs; empty: none
   Clock clock = steady_clock();
-  std::function<bool()> stop = [] { return false; };  ///< asked at each step; true: save and return
-  int threads = 1;                                    ///< told to callbacks
-  CheckpointOptions checkpoint{};                     ///< when one is saved, and what scores it
-  std::string program{};                              ///< stands in checkpoints
-  Clock stopwatch = steady_clock();                   ///< times the phases of steps; decides nothing
+  /// Asked before each step and each event of a validation or scan, and between a scan's candidates (by several processes where they agree); true:
+  /// save and return. It stays true then.
+  std::function<bool()> stop = [] { return false; };
+  int threads = 1;                   ///< told to callbacks
+  CheckpointOptions checkpoint{};    ///< when one is saved, and what scores it
+  std::string program{};             ///< stands in checkpoints
+  Clock stopwatch = steady_clock();  ///< times the phases of steps; decides nothing
   std::function<void(std::string const&)> warn = [](std::string const& text) { fmt::print(stderr, "{}\n", text); };
   std::shared_ptr<Processes> processes = std::make_shared<OneProcess>();  ///< that train together; each has a trainer with equal settings
 };
@@ -208,10 +210,12 @@ class Trainer {
     OptionSet set;
     add_options(set, trained_.pipeline);
     for (auto const& [path, value] : c.state.tuned) set.at(path).set(toml_words(value));
-    if (!c.random.defined()) return;
+    if (c.random.defined()) set_random(c.random);
+  }
+  void set_random(Tensor const& state) const {
     auto generator = global_generator();
     std::scoped_lock const lock(generator.mutex());
-    generator.set_state(c.random);
+    generator.set_state(state);
   }
   /// Whether one is to be saved between two steps; `before` is the number at the last time of asking.
   bool due(std::int64_t before) const {
@@ -312,8 +316,14 @@ class Trainer {
       compare_weights();
       callbacks_.tell(EpochTrained{stage, state_.epoch, state_.step, parameters});
       auto ended = epoch_figures(f, stage);
-      if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0))
-        validate<first, end, until>(f, events, ended);
+      if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0)) {
+        auto const random = global_generator().get_state();
+        if (!validate<first, end, until>(f, events, ended)) {  // where it goes on, the epoch is validated from the beginning
+          set_random(random);
+          save(optimiser.get(), parameters);
+          return false;
+        }
+      }
       agree();
       ended.seconds = seconds();
       ended.work = meter_.take();
@@ -628,8 +638,9 @@ class Trainer {
     }(from, std::make_index_sequence<P::size>{});
   }
 
+  /// Fills in the figures of a validation; false when it was to stop in its midst.
   template <std::size_t first, std::size_t end, std::size_t until, class F, class E>
-  void validate(F const& f, E& events, EpochEnded& ended) {
+  bool validate(F const& f, E& events, EpochEnded& ended) {
     auto const timed = meter_.in(Phase::validation);
     at::NoGradGuard no_grad;
     auto ids = settings_.validate;
@@ -637,6 +648,7 @@ class Trainer {
       ids.resize(std::size_t(f.options.validation_events));
     std::vector<Figures> figures(ids.size());  // the loss of each event, its terms, the metrics
     for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (group().alone() && settings_.stop()) return false;
       if (!group().has(std::int64_t(i))) continue;
       auto const c = context(ids[i], 0, false);
       auto const next = i + std::size_t(group().size());
@@ -658,6 +670,7 @@ class Trainer {
     }
     ended.validation_loss = loss;
     for (auto const& name : summary.names()) ended.validation.emplace_back(name, summary.mean(name));
+    return true;
   }
   template <class R> void tell_validated(R const& out, std::int64_t event, EpochEnded const& epoch) const {
     std::map<std::string, Tensor, std::less<>> named;
@@ -695,6 +708,8 @@ class Trainer {
       auto const before_round = state_.number;
       auto const round = std::min<std::int64_t>(group().size(), std::ssize(ids) - state_.position);  // an event for each process
       std::vector<double> measured(std::size_t(round) * candidates.size());
+      bool whole = true;  // an event counts with all candidates or with none
+      auto const random = global_generator().get_state();
       if (group().rank() < round) {
         auto const e = std::size_t(state_.position + group().rank()), next = e + std::size_t(group().size());
         auto const c = context(ids[e], 0, false);
@@ -702,18 +717,24 @@ class Trainer {
         auto const row = std::size_t(group().rank()) * candidates.size();
         auto const measure_one = [&](std::size_t i, auto const& behind) {
           measured[row + i] = measure_goal<at + 1>(s.goal, behind, c, others);
+          whole = i + 1 == candidates.size() || !group().alone() || !settings_.stop();
         };
         if (auto const own = own_figures(s, stage, record); !own.empty()) {
           std::copy(own.begin(), own.end(), measured.begin() + std::ptrdiff_t(row));
         } else if constexpr (requires { policy.run_all(record, candidates); }) {
           auto const written = policy.run_all(record, candidates);
-          for (std::size_t i = 0; i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
+          for (std::size_t i = 0; whole && i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
         } else
-          for (std::size_t i = 0; i < candidates.size(); ++i) {
+          for (std::size_t i = 0; whole && i < candidates.size(); ++i) {
             policy.options = candidates[i];
             measure_one(i, trained_.template step<at>(record, c));
           }
         policy.options = before;
+      }
+      if (!whole) {
+        set_random(random);
+        save(nullptr, {}, values.tensor());
+        return false;
       }
       agree(measured);
       for (std::size_t i = 0; i < measured.size(); ++i) values.add(i % candidates.size(), measured[i]);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "dew/train/allocation.hpp"
+
+#include <csignal>
+
+using namespace dew;
+
+namespace {
+/// SLURM, the clock and the screen, as a test says.
+struct Stage {
+  std::map<std::string, std::string> variables;
+  double now = 50;
+  std::map<std::string, CommandResult> answers;  // by the program's name
+  std::vector<std::string> said, warned, called;
+
+  Surroundings around() {
+    Surroundings around;
+    around.environment = [this](std::string const& name) {
+      auto const at = variables.find(name);
+      return at == variables.end() ? std::nullopt : std::optional(at->second);
+    };
+    around.clock = [this] { return now; };
+    around.date = [] { return 1e9; };
+    around.command = [this](std::vector<std::string> const& arguments, double) {
+      called.push_back(shell_line(arguments));
+      auto const at = answers.find(arguments[0]);
+      return at == answers.end() ? CommandResult{-1, "", "", arguments[0] + ": No such file or directory"} : at->second;
+    };
+    around.warn = [this](std::string const& text) { warned.push_back(text); };
+    around.say = [this](std::string const& text) { said.push_back(text); };
+    return around;
+  }
+};
+using Texts = std::vector<std::string>;
+}  // namespace
+
+TEST_CASE("outside a batch system there is no guard, and signals say how to stop") {
+  Stage stage;
+  {
+    Allocation allocation({}, stage.around());
+    CHECK(!allocation.job());
+    CHECK(!allocation.restarted());
+    CHECK(allocation.text() == "");
+    stage.now += 1e7;
+    CHECK(!allocation.stop());
+    std::raise(SIGINT);
+    CHECK(!allocation.stopped());  // not before it is asked
+    CHECK(allocation.stop());
+    CHECK(allocation.stopped());
+    CHECK(allocation.reason() == StopReason::interrupt);
+    CHECK(allocation.leave("x train --resume RUN") == 130);
+  }
+  CHECK(stage.said == Texts{"stopped; go on with: x train --resume RUN"});
+  stage.said.clear();
+  {
+    Allocation allocation({}, stage.around());
+    std::raise(SIGTERM);
+    CHECK(allocation.stop());
+    CHECK(allocation.leave("x") == 143);
+  }
+  {
+    Allocation allocation({.requeue_status = 99}, stage.around());
+    allocation.progressed();
+    std::raise(SIGUSR1);
+    CHECK(allocation.stop());
+    CHECK(allocation.leave("x") == 99);
+  }
+  CHECK(stage.said == Texts{"stopped by SIGTERM; go on with: x", "stopped by the signal to requeue; go on with: x"});
+  CHECK(stage.called.empty());
+}
+
+TEST_CASE("a job of SLURM is requeued by its number when it is signalled or its time is nearly up") {
+  Stage stage;
+  stage.variables = {{"SLURM_JOB_ID", "17"}, {"SLURM_ARRAY_JOB_ID", "15"}, {"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_RESTART_COUNT", "2"}};
+  stage.answers["squeue"] = {0, "1:00\n", ""};
+  stage.answers["scontrol"] = {0, "", ""};
+  {
+    Allocation allocation({}, stage.around());
+    CHECK(allocation.restarted());
+    CHECK(allocation.text() == "SLURM job 15_2, requeued 2 times before, 0:01:00 left");
+    CHECK(stage.called == Texts{"squeue --noheader --jobs 15_2 --Format TimeLeft"});
+    CHECK(!allocation.stop());
+    allocation.save([&] { stage.now += 4; });
+    allocation.progressed();
+    stage.now += 6;  // one step of 10 s with a checkpoint of 4 s: 2 · 10 + 2 · 4 + 15 s have to be left
+    CHECK(!allocation.stop());
+    stage.now += 7;
+    CHECK(!allocation.stop());
+    stage.now += 1;
+    CHECK(allocation.stop());
+    CHECK(allocation.reason() == StopReason::time);
+    stage.now += 3;
+    CHECK(allocation.leave("x") == 75);
+  }
+  CHECK(stage.said == Texts{"stopped in time, with 0:00:42 left", "requeued: job 15_2 goes on by itself"});
+  CHECK(stage.called == Texts{"squeue --noheader --jobs 15_2 --Format TimeLeft", "scontrol requeue 15_2"});  // squeue was asked once
+
+  stage.said.clear(), stage.called.clear();
+  stage.variables["SLURM_RESTART_COUNT"] = "1";
+  stage.variables["SLURM_JOB_END_TIME"] = "1000003600";
+  Allocation allocation({}, stage.around());
+  CHECK(allocation.text() == "SLURM job 15_2, requeued once before, 1:00:00 left");
+  CHECK(stage.called.empty());  // the environment said it
+  CHECK(!allocation.stop());
+  allocation.progressed();
+  std::raise(SIGUSR1);
+  CHECK(allocation.stop());
+  std::raise(SIGTERM);  // SLURM's, behind its own
+  CHECK(allocation.stop());
+  CHECK(allocation.leave("x") == 75);
+  CHECK(stage.said == Texts{"stopped by the signal to requeue", "requeued: job 15_2 goes on by itself"});
+}
+
+TEST_CASE("SIGTERM and Ctrl-C requeue nothing, also in SLURM") {
+  Stage stage;
+  stage.variables = {{"SLURM_JOB_ID", "17"}};
+  stage.answers["squeue"] = {0, "UNLIMITED\n", ""};
+  for (int const number : {SIGTERM, SIGINT}) {
+    stage.called.clear();
+    Allocation allocation({}, stage.around());
+    CHECK(allocation.text() == "SLURM job 17");
+    allocation.progressed();
+    std::raise(number);
+    CHECK(allocation.stop());
+    CHECK(allocation.leave("x") == 128 + number);
+    CHECK(stage.called.size() == 1);
+  }
+}
+
+TEST_CASE("where the job cannot be requeued it is said how to go on") {
+  Stage stage;
+  stage.variables = {{"SLURM_JOB_ID", "17"}};
+  stage.answers["squeue"] = {0, "10:00\n", ""};
+  auto const leave = [&](BatchOptions const& options, bool progressed = true) {
+    stage.said.clear(), stage.called.clear();
+    Allocation allocation(options, stage.around());
+    if (progressed) allocation.progressed();
+    std::raise(SIGUSR1);
+    CHECK(allocation.stop());
+    return allocation.leave("x");
+  };
+  CHECK(leave({}) == 75);
+  CHECK(stage.said ==
+        Texts{"stopped by the signal to requeue", "could not be requeued: scontrol: No such file or directory; go on with: x"});
+  stage.answers["scontrol"] = {1, "", "Requested operation is presently disabled\n"};
+  CHECK(leave({}) == 75);
+  CHECK(stage.said.back() == "could not be requeued: Requested operation is presently disabled; go on with: x");
+  // a command of one's own, with the shell's variables
+  stage.answers["sh"] = {0, "", ""};
+  CHECK(leave({.requeue_command = "resubmit $SLURM_JOB_ID", .requeue_status = 3}) == 3);
+  CHECK(stage.called.back() == "sh -c 'resubmit $SLURM_JOB_ID'");
+  CHECK(stage.said.back() == "requeued: job 17 goes on by itself");
+  // the exit status alone
+  CHECK(leave({.requeue_command = "none"}) == 75);
+  CHECK(stage.said == Texts{"stopped by the signal to requeue; go on with: x"});
+  CHECK(stage.called.size() == 1);
+  // an allocation in which nothing was done would be followed by others like it, also where the status alone requeues
+  CHECK(leave({.requeue_command = "none"}, false) == 1);
+  CHECK(leave({}, false) == 1);
+  CHECK(stage.called.size() == 1);
+  CHECK(stage.said ==
+        Texts{"stopped by the signal to requeue; not requeued, for this allocation was too short to come any further; go on with: x"});
+}
+
+TEST_CASE("--stop-after guards without a batch system, and the nearer end counts with one") {
+  Stage stage;
+  {
+    Allocation allocation({.stop_after = "2"}, stage.around(), 30);  // 30 s more are kept for loggers
+    CHECK(allocation.text() == "0:02:00 left");
+    allocation.progressed();
+    stage.now += 75;
+    CHECK(!allocation.stop());
+    stage.now += 0.5;
+    CHECK(allocation.stop());
+    CHECK(allocation.leave("x") == 75);
+    CHECK(stage.said == Texts{"stopped in time, with 0:00:44 left; go on with: x"});
+    CHECK(stage.called.empty());
+  }
+  stage.variables = {{"SLURM_JOB_ID", "17"}};
+  stage.answers["squeue"] = {0, "10:00\n", ""};
+  CHECK(Allocation({.stop_after = "0:30"}, stage.around()).text() == "SLURM job 17, 0:00:30 left");
+  CHECK(Allocation({.stop_after = "1-0"}, stage.around()).text() == "SLURM job 17, 0:10:00 left");
+  CHECK(stage.warned.empty());
+  stage.answers["squeue"] = {1, "", "no controller"};
+  CHECK(Allocation({}, stage.around()).text() == "SLURM job 17");
+  CHECK(stage.warned == Texts{"squeue does not say how much time job 17 has left: no controller; only a signal can stop it in time"});
+  CHECK(Allocation({.stop_after = "0:30"}, stage.around()).text() == "SLURM job 17, 0:00:30 left");
+}
+
+TEST_CASE("bad options are refused") {
+  Stage stage;
+  auto const refusal = [&](BatchOptions const& options) {
+    try {
+      Allocation const allocation(options, stage.around());
+    } catch (Error const& e) {
+      CHECK(e.kind() == ErrorKind::usage);
+      return std::string(e.what());
+    }
+    return std::string("none");
+  };
+  CHECK(refusal({.stop_after = "soon"}) == "--stop-after: expected minutes, H:MM:SS or D-HH:MM:SS, got 'soon'");
+  CHECK(refusal({.reserve_s = -1}) == "batch.reserve_s: expected at least 0, got -1");
+  CHECK(refusal({.requeue_status = 256}) == "batch.requeue_status: expected 0 to 255, got 256");
+  CHECK(refusal({}) == "none");
+}

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// A whole program from a pipeline, a source and a plan: train, evaluate, run, export, options, simulate.
+// A whole program from a pipeline, a source and a plan: train, evaluate, run, export, options, simulate, submit.
 #pragma once
-#include <atomic>
-#include <csignal>
+#include <initializer_list>
 #include <sstream>
 
 #include "dew/app/any_source.hpp"
+#include "dew/app/batch_flags.hpp"
 #include "dew/app/config_file.hpp"
 #include "dew/app/logs.hpp"
 #include "dew/app/run_list.hpp"
 #include "dew/app/run_record.hpp"
 #include "dew/app/search_space.hpp"
+#include "dew/app/submit.hpp"
 #include "dew/core/memory.hpp"
 #include "dew/core/values.hpp"
 #include "dew/event/ranges.hpp"
@@ -21,6 +22,7 @@
 #include "dew/metric/score_scan.hpp"
 #include "dew/metric/style_table.hpp"
 #include "dew/metric/upper_bound.hpp"
+#include "dew/train/allocation.hpp"
 #include "dew/train/core_share.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/run_folder.hpp"
@@ -67,25 +69,6 @@ struct Switched : M {
     return on ? Figures(call(static_cast<M const&>(*this), event, c)) : Figures();
   }
 };
-
-inline std::atomic<bool> interrupted{false};  // set by Ctrl-C
-
-/// Turns Ctrl-C into a flag for a scope; a second Ctrl-C ends the program at once.
-class InterruptFlag {
- public:
-  InterruptFlag()
-      : before_(std::signal(SIGINT, [](int) {
-          if (interrupted.exchange(true)) std::_Exit(130);
-        })) {
-    interrupted = false;
-  }
-  ~InterruptFlag() { std::signal(SIGINT, before_); }
-  InterruptFlag(InterruptFlag const&) = delete;
-  InterruptFlag& operator=(InterruptFlag const&) = delete;
-
- private:
-  void (*before_)(int);
-};
 }  // namespace detail
 
 /// A program on a screen:
@@ -94,7 +77,7 @@ class InterruptFlag {
 ///       return App{"tracking", pipeline}.events(TrackMl{}).train(fit<EdgeClassifier>(FocalLoss{}), …).evaluate(TrackingMetrics{}).run(argc, argv);
 ///     }
 ///
-/// gives `tracking train | evaluate | run | export | options | simulate | runs`, with a flag for every option of every part,
+/// gives `tracking train | evaluate | run | export | options | simulate | runs | submit`, with a flag for every option of every part,
 /// `--config FILE`, and a run folder.
 template <class P, class Source = TrackMl, class Plan = std::tuple<>, class Metrics = std::tuple<>>
 class App {
@@ -129,7 +112,8 @@ class App {
     return std::move(*this);
   }
 
-  /// Reads the command line and does what it says. Returns the exit status: 0, 1 for bad input, 2 for bad usage, 130 when interrupted.
+  /// Reads the command line and does what it says. Returns the exit status: 0, 1 for bad input, 2 for bad usage, and those of `Allocation::leave`
+  /// when it was stopped: 130, 143, 75.
   int run(int argc, char const* const* argv) && {
     try {
       return run_checked(argc, argv);
@@ -193,6 +177,7 @@ class App {
     options_.add("", options_struct());
     options_.add("checkpoint", checkpoint_options_);
     options_.add(std::string(ProcessOptions::section), process_options_);
+    options_.add(std::string(BatchOptions::section), batch_options_);
     logs_.add_to(options_);
     add_options(options_, std::string(Source::name), source_);
     add_options(options_, pipeline_);
@@ -205,6 +190,9 @@ class App {
     add_options(simulation, std::string(SimulatedDetector::name), simulated);
 
     Flags flags;
+    Submit submission;
+    auto const behind = Submit::command_at(argc, argv);
+    std::vector<std::string> const job(argv + behind, argv + argc);  // what submit is to run
     CLI::App cli(about_.empty() ? name_ + ": trains, scores and runs a track-finding pipeline" : about_, name_);
     cli.set_version_flag("--version", fmt::format("{} (dew {})", name_, version));
     cli.require_subcommand(1);
@@ -215,6 +203,7 @@ class App {
     auto* exported = cli.add_subcommand("export", "write everything that the stages write: one .safetensors an event");
     auto* list = cli.add_subcommand("options", "list every option with unit and default");
     auto* simulate = cli.add_subcommand("simulate", "write simulated events in TrackML's CSV layout");
+    auto* submit = cli.add_subcommand("submit", "write a batch script for SLURM, and submit it with --go");
 
     auto* runs = cli.add_subcommand("runs", "list the runs under a folder, or put some of them side by side");
     RunsFlags runs_flags;
@@ -243,7 +232,9 @@ class App {
         ->needs("--init");
     train->add_option("--config", flags.config, "TOML file of options; flags override it");
     train->add_flag("--force", flags.force, "overwrite what --out holds of another run");
-    add_log_flags(train, [&](std::string const& path, std::string const& word) { flags.set.emplace_back(path, std::vector{word}); });
+    auto const set_option = [&](std::string const& path, std::string const& word) { flags.set.emplace_back(path, std::vector{word}); };
+    add_log_flags(train, set_option);
+    for (auto* c : {train, run, exported}) add_batch_flags(c, set_option);
     for (auto const& e : options_.entries())
       if (e.path != "device" && e.path != "threads") option_flag(train, flags, e);
     for (auto* c : {evaluate, run, exported}) {
@@ -254,7 +245,7 @@ class App {
       for (auto const& e : options_.entries())
         if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
             e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint.") && !e.path.starts_with("log.") &&
-            (c == evaluate || !e.path.starts_with("processes.")))
+            (c == evaluate ? !is_batch_option(e.path) : !e.path.starts_with("processes.")))
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
@@ -284,15 +275,18 @@ class App {
         "--particles", [&](std::string const& n) { flags.set.emplace_back("simulated_detector.particles", std::vector{n}); },
         "particles an event");
     for (auto const& e : simulation.entries()) option_flag(simulate, flags, e);
-    for (auto* c : {train, evaluate, run, exported, list, simulate, runs}) c->allow_extras();
+    submission.add_to(submit);
+    auto const commands = {train, evaluate, run, exported, list, simulate, runs, submit};
+    for (auto* c : commands) c->allow_extras();
 
     try {
-      cli.parse(argc, const_cast<char**>(argv));
+      cli.parse(argc > 2 && std::string_view(argv[behind - 1]) == "--" ? behind - 1 : argc, const_cast<char**>(argv));
     } catch (CLI::Success const& e) { return cli.exit(e); } catch (CLI::ParseError const& e) {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", e.what());
       return 2;
     }
-    for (auto* c : {train, evaluate, run, exported, list, simulate, runs}) refuse_extras(*c);
+    for (auto* c : commands) refuse_extras(*c);
+    if (submit->parsed()) return do_submit(submission, job);
     if (runs->parsed()) {
       fmt::print("{}", list_runs(runs_flags, first_headlines()));
       return 0;
@@ -317,12 +311,12 @@ class App {
       if (!flags.resume.empty()) {
         auto const elsewhere = [](auto const& option) {
           return option.first == "device" || option.first == "threads" || option.first.starts_with("log.") ||
-                 option.first.starts_with("processes.");
+                 option.first.starts_with("processes.") || (is_batch_option(option.first) && !option.first.starts_with("batch.array"));
         };
         check(std::all_of(flags.set.begin(), flags.set.end(), elsewhere) && flags.out.empty() && flags.config.empty() && flags.init.empty(),
               ErrorKind::usage,
               "--resume takes everything from the run folder; it goes with no other flag than --device, --threads, --quiet and those of "
-              "loggers and processes");
+              "loggers, processes and the batch system");
         flags.out = flags.resume;
         RunFolder const folder(flags.out);
         check(folder.exists(), ErrorKind::input, "{}: holds no run to resume", flags.out);
@@ -332,11 +326,17 @@ class App {
       }
       if (!flags.config.empty()) read_config(flags.config, options_);
       set_flags();
+      enter_task(flags);
       return do_train(flags);
     }
     RunFolder const folder(flags.run);
     check(folder.exists(), ErrorKind::input, "{}: is no run folder (it has no config.toml)", flags.run);
     read_config(folder.config(), options_);
+    if (check_only_) {
+      set_flags();
+      (void)selected(flags);
+      return accept(flags);
+    }
     auto trained = load(pipeline_, folder.model());
     pipeline_ = trained.pipeline;  // options as tuned by the training
     set_flags();
@@ -358,8 +358,17 @@ class App {
   }
 
   int do_train(Flags& flags) {
+    if (check_only_) return train_and_score(flags, nullptr);
+    Allocation allocation(batch_options_, around_, logs_.wandb.on() ? logs_.wandb.wandb_wait_s + logs_.wandb.wandb_osh_delay_s : 0);
+    auto const status = train_or_say(flags, allocation);  // behind it all files are closed, and the folder is free
+    if (status != stopped) return status;
+    if (!processes_->first()) return allocation.status();
+    auto const begun = RunFolder(flags.out).exists();
+    return allocation.leave(begun ? fmt::format("{} train --resume {}", name_, shell_quoted(flags.out)) : "the same command");
+  }
+  int train_or_say(Flags& flags, Allocation& allocation) {
     try {
-      return train_and_score(flags);
+      return train_and_score(flags, &allocation);
     } catch (std::exception const& e) {
       say_failed(e.what());
       throw;
@@ -370,7 +379,8 @@ class App {
       if (record_) record_->ended("failed", fmt::format("{}: failed: {}", name_, why.substr(0, why.find('\n'))));
     } catch (Error const&) {}  // the error that comes is the one to hear of
   }
-  int train_and_score(Flags& flags) {
+  /// Without an allocation: checks what is said and does nothing.
+  int train_and_score(Flags& flags, Allocation* allocation) {
     check(!flags.out.empty(), ErrorKind::usage, "train needs --out RUN, the run folder to write (or --resume RUN)");
     if constexpr (std::tuple_size_v<Plan> == 0) fail(ErrorKind::usage, "this program has nothing to train: its App has no train(…)");
     else {
@@ -378,18 +388,23 @@ class App {
             "--minutes and --epochs exclude each other: either the clock ends a training or a number of epochs");
       RunFolder const folder(flags.out);
       auto const checkpoints = folder.checkpoints(checkpoint_options_);  // refuses options before anything is written
-      join(flags);
+      if (allocation != nullptr) join(flags);
       bool const first = processes_->first();  // it alone looks after the folder
       if (processes_->first_says(!flags.resume.empty() && folder.finished())) return say_finished(flags.out);
       resolve_events();
+      divide_events();
       auto const train = parse_ranges(options_struct().train),
                  validate = options_struct().validate.empty() ? std::vector<std::int64_t>{} : parse_ranges(options_struct().validate);
-      auto const config = config_text(options_, fmt::format("a run of {}\nwith dew {}, seed {}{}", name_, version, options_struct().seed,
-                                                            flags.init.empty() ? "" : from_another_run));
+      auto const lasting = lasting_options();
+      auto const config = config_text(lasting, fmt::format("a run of {}\nwith dew {}, seed {}{}", name_, version, options_struct().seed,
+                                                           flags.init.empty() ? "" : from_another_run));
+      bool const restarted = allocation != nullptr && allocation->restarted();  // by the same command line
+      auto const same_run = [&] { return folder.exists() && (flags.init.empty() || restarted) && read_file(folder.config()) == config; };
+      if (processes_->first_says(restarted && folder.finished() && same_run())) return say_finished(flags.out);
       auto const goes_on = [&] {
         if (!flags.resume.empty()) return true;
         if (folder.vacant()) return false;
-        bool const same = folder.exists() && !folder.finished() && flags.init.empty() && read_file(folder.config()) == config;
+        bool const same = !folder.finished() && same_run();
         check(same || flags.force, ErrorKind::usage, "{}: holds {}; take another --out, or --force to overwrite it", flags.out,
               folder.finished() ? "a finished run"
               : folder.exists() ? "an unfinished run with other options"
@@ -397,15 +412,21 @@ class App {
         return same;
       };
       if (first) (void)goes_on();
+      if (allocation == nullptr) return accept(flags);
       std::optional<RunLock> lock;
       if (first && folder.exists()) lock_folder(lock, folder);
       set_up(flags, !flags.quiet);
+      if (auto const text = allocation->text(); !flags.quiet && !text.empty()) warn(text);
       if (options_struct().epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, plan_);
 
       auto all = train;
       all.insert(all.end(), validate.begin(), validate.end());
       all = Shard{processes_->rank(), processes_->size()}.of(all);
-      each_event(all, "checking", flags.quiet, [&](std::int64_t id) { (void)source_.labelled(id); });
+      each_event(all, "checking", flags.quiet, [&](std::int64_t id) {
+        (void)source_.labelled(id);
+        return !processes_->alone() || !allocation->stop();
+      });
+      if (processes_->alone() && allocation->stopped()) return stopped;
       processes_->meet();  // nothing is written before all events are good
       if (first) std::filesystem::create_directories(folder.path());
       if (first && !lock) lock_folder(lock, folder);
@@ -438,27 +459,33 @@ class App {
       if (first) settings.warn = warn;
       else settings.warn = [](std::string const&) {};
       settings.processes = processes_;
-      detail::InterruptFlag interrupt;
-      settings.stop = [] { return detail::interrupted.load(); };
-      auto const checkpoint = going_on ? moment_of_first(folder, settings, trained.seed()) : std::nullopt;
+      settings.stop = [&] { return allocation->stop(); };
+      auto const checkpoint = going_on ? moment_of_first(folder, settings, trained.seed(), !flags.init.empty()) : std::nullopt;
       Callbacks callbacks;
       if (first) {
         folder.cut_logs(checkpoint, warn);
         callbacks = more_;
         if (!flags.quiet) callbacks.add(Progress{});
         callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
-        logs_.add_to(callbacks, folder, name_, options_);
+        logs_.add_to(callbacks, folder, name_, lasting);
       }
       Trainer trainer(trained, source_, metrics_, settings, callbacks);
-      if (first) trainer.on_checkpoint([&](Checkpoint const& c) { folder.save(c, checkpoint_options_); });
+      auto const save = [&, began = checkpoint ? checkpoint->state.number : 0](Checkpoint const& c) {
+        allocation->save([&] { folder.save(c, checkpoint_options_); });
+        if (c.state.number > began) allocation->progressed();
+      };
+      if (first) trainer.on_checkpoint(save);
       if (checkpoint) trainer.resume(*checkpoint);
       if (!std::apply([&](auto const&... part) { return trainer.run(part...); }, plan_)) {
         if (record_) record_->ended("interrupted", in_one_line({}, train.size()));
-        fmt::print("stopped; go on with: {} train --resume {}\n", name_, flags.out);
-        return 130;
+        return stopped;
       }
       if (first) trained.save(folder.model());
-      auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_);
+      auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_, settings.stop);
+      if (processes_->alone() && allocation->stopped()) {
+        if (record_) record_->ended("interrupted", in_one_line({}, train.size()));
+        return stopped;
+      }
       if (!first) return 0;
       fmt::print("{}", in_short(summary).text());
       write_file_atomically(folder.metrics(), report(summary, validate.empty() ? train : validate).dump(2) + "\n");
@@ -524,15 +551,17 @@ class App {
                        folder.path().string()));
   }
   /// Where an unfinished run stands, as rank 0 finds it.
-  std::optional<Checkpoint> moment_of_first(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed) const {
+  std::optional<Checkpoint> moment_of_first(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed,
+                                            bool has_weights) const {
     std::optional<Checkpoint> found;
-    if (processes_->first()) found = saved_moment(folder, settings, seed);
+    if (processes_->first()) found = saved_moment(folder, settings, seed, has_weights);
     auto const number = processes_->of_first(found ? std::to_string(found->state.number) : "");
     if (!processes_->first() && !number.empty()) found = read_checkpoint(folder.checkpoints().path(std::stoll(number)));
     return found;
   }
   /// Where an unfinished run stands. Without a checkpoint it starts over, and says so.
-  std::optional<Checkpoint> saved_moment(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed) const {
+  std::optional<Checkpoint> saved_moment(RunFolder const& folder, TrainerSettings const& settings, std::uint64_t seed,
+                                         bool has_weights) const {
     auto checkpoint = folder.checkpoints().newest(warn);
     auto const where = folder.path().string();
     if (checkpoint) {
@@ -544,7 +573,7 @@ class App {
       refuse_other_plan(checkpoint->plan, here, where);
       return checkpoint;
     }
-    check(read_file(folder.config()).find(from_another_run) == std::string::npos, ErrorKind::input,
+    check(has_weights || read_file(folder.config()).find(from_another_run) == std::string::npos, ErrorKind::input,
           "{}: has no checkpoint, and began with the weights of another run: start it again with --init and --force", where);
     warn(fmt::format("{}: has no checkpoint yet; starts over", where));
     return std::nullopt;
@@ -643,6 +672,7 @@ class App {
     else {
       auto const shard = shard_of(flags);
       auto const ids = shard.of(selected(flags));
+      Allocation allocation(batch_options_, around_);
       std::filesystem::path const out = flags.out;
       auto const marker = out / "run.json";
       auto const identity = run_identity(trained);
@@ -660,6 +690,7 @@ class App {
       write_file_atomically(marker, identity);
       std::size_t tracks = 0;
       each_event(todo, "finding tracks", flags.quiet, [&](std::int64_t id) {
+        if (allocation.stop()) return false;
         auto const hits = source_.hits(id);
         auto const labels = trained.labels(hits).to(at::kCPU).contiguous();
         auto const hit_id = hits[HitId{}].contiguous();
@@ -677,7 +708,10 @@ class App {
         }
         tracks += std::size_t(most + 1);
         write_file_atomically(file_of(id), text);
+        allocation.progressed();
+        return true;
       });
+      if (allocation.stopped()) return allocation.leave("the same command");
       fmt::print("{}{} events, {} tracks, in {}{}\n", shard_text(shard), todo.size(), tracks, flags.out, there_already(ids, todo));
       return 0;
     }
@@ -686,6 +720,7 @@ class App {
   int do_export(Trained<P> const& trained, Flags const& flags) {
     auto const shard = shard_of(flags);
     auto const ids = shard.of(selected(flags));
+    Allocation allocation(batch_options_, around_);
     std::filesystem::path const out = flags.out;
     auto const file_of = [&](std::int64_t id) { return out / fmt::format("event{:09}.safetensors", id); };
     auto const marker = out / "export.json";
@@ -707,10 +742,14 @@ class App {
       save_record(file_of(id), trained(hits, Context{.event = id}).to(at::Device(at::kCPU)), {});
     };
     each_event(todo, "exporting", flags.quiet, [&](std::int64_t id) {
-      if (flags.truth) return write(id, source_.labelled(id));
-      if constexpr (P::template runs_on<typename decltype(source_.hits(0))::KeySet>) write(id, source_.hits(id));
+      if (allocation.stop()) return false;
+      if (flags.truth) write(id, source_.labelled(id));
+      else if constexpr (P::template runs_on<typename decltype(source_.hits(0))::KeySet>) write(id, source_.hits(id));
       else fail(ErrorKind::usage, "this pipeline has a stage that reads the truth: say --truth");
+      allocation.progressed();
+      return true;
     });
+    if (allocation.stopped()) return allocation.leave("the same command");
     fmt::print("{}{} events in {}{}\n", shard_text(shard), todo.size(), flags.out, there_already(ids, todo));
     return 0;
   }
@@ -733,6 +772,54 @@ class App {
     each_event(ids, "simulating", flags.quiet, [&](std::int64_t id) { detector.write(flags.out, id); });
     fmt::print("{} events in {}\n", ids.size(), flags.out);
     return 0;
+  }
+
+  // ---- submit -------------------------------------------------------------------------------------------------------------------------
+  int do_submit(Submit submit, std::vector<std::string> const& words) const {
+    auto const job = submit.job(words, name_);
+    App there(name_, about_, pipeline_, source_, plan_, metrics_, more_);
+    there.check_only_ = true;
+    there.around_.environment = submit.first_task();
+    std::vector<char const*> argv{name_.c_str()};
+    for (auto const& word : job) argv.push_back(word.c_str());
+    auto const status = there.run_checked(int(argv.size()), argv.data());
+    if (!there.accepted_) return status;
+    auto const& batch = there.batch_options_;
+    submit.complete(job, {*there.accepted_, batch.array, batch.requeue_signal, there.app_options_.threads});
+    submit.carry_out(around_.command);
+    return 0;
+  }
+  int accept(Flags const& flags) {
+    accepted_ = flags.out;
+    return 0;
+  }
+
+  // ---- job arrays ---------------------------------------------------------------------------------------------------------------------
+  static bool is_batch_option(std::string_view path) { return path.starts_with("batch."); }
+  /// The options that say what is trained: all but those that say how a start ends.
+  OptionSet lasting_options() const {
+    OptionSet lasting;
+    for (auto const& e : options_.entries())
+      if (!is_batch_option(e.path)) lasting.add(e);
+    return lasting;
+  }
+  /// A task of an array trains in a folder of its own, with a seed of its own where they divide seeds.
+  void enter_task(Flags& flags) {
+    auto const split = batch_options_.array;
+    if (split == ArraySplit::none) return;
+    check(split != ArraySplit::events, ErrorKind::usage, "--array events: is for run and export; the tasks of train divide seeds or folds");
+    auto const task = array_task(around_.environment, batch_options_.array_tasks);
+    if (!flags.out.empty()) flags.out = (std::filesystem::path(flags.out) / task_folder(task)).string();
+    if (split == ArraySplit::seeds) options_struct().seed += task.index;
+  }
+  void divide_events() {
+    if (batch_options_.array != ArraySplit::folds) return;
+    auto& o = options_struct();
+    auto all = parse_ranges(o.train);
+    if (!o.validate.empty())
+      for (auto const id : parse_ranges(o.validate)) all.push_back(id);
+    auto const fold = fold_of(all, array_task(around_.environment, batch_options_.array_tasks));
+    o.train = ranges_text(fold.train), o.validate = ranges_text(fold.validate);
   }
 
   // ---- parts of them ------------------------------------------------------------------------------------------------------------------
@@ -779,8 +866,10 @@ class App {
   }
   void set_up(Flags const& flags, bool say) {
     keep_memory();
+    auto const cpus = detail::number_in(around_.environment, "SLURM_CPUS_PER_TASK").value_or(0);
     if (options_struct().threads > 0) at::set_num_threads(options_struct().threads);
     else if (!processes_->alone() && std::getenv("OMP_NUM_THREADS") == nullptr) at::set_num_threads(threads_each(*processes_));
+    else if (cpus > 0) at::set_num_threads(int(cpus));  // a node may have more that are not ours
     if (say)
       fmt::print(stderr, "{} (dew {}) on {}, {}{} threads\n", name_, version, device().str(),
                  processes_->alone() ? "" : fmt::format("{} processes of ", processes_->size()), at::get_num_threads());
@@ -815,31 +904,48 @@ class App {
     if constexpr (requires { source_.all_hit_ids(id); }) return source_.all_hit_ids(id);
     else return values_of<std::int64_t>(seen);
   }
-  std::vector<std::int64_t> selected(Flags const& flags) const { return flags.select.empty() ? all_ids() : parse_ranges(flags.select); }
+  std::vector<std::int64_t> selected(Flags const& flags) const {
+    auto ids = flags.select.empty() ? all_ids() : parse_ranges(flags.select);
+    auto const split = batch_options_.array;
+    if (split == ArraySplit::none) return ids;
+    check(split == ArraySplit::events, ErrorKind::usage, "--array {}: is for train; here the tasks divide events",
+          names_of(split)[std::size_t(split)]);
+    return share_of(ids, array_task(around_.environment, batch_options_.array_tasks));
+  }
 
+  /// Calls f with each event; when it returns false, that was the last.
   template <class F> void each_event(std::vector<std::int64_t> const& ids, char const* what, bool quiet, F&& f) {
     bool const show = !quiet && isatty(2);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (show) fmt::print(stderr, "\r{} event {} ({}/{})\033[K", what, ids[i], i + 1, ids.size());
+      bool more = true;
       try {
-        f(ids[i]);
+        if constexpr (std::is_same_v<decltype(f(ids[i])), bool>) more = f(ids[i]);
+        else f(ids[i]);
       } catch (...) {
         if (show) fmt::print(stderr, "\r\033[K");
         throw;
       }
+      if (more) continue;
+      if (show) fmt::print(stderr, "\r\033[K");
+      return;
     }
     if (show) fmt::print(stderr, "\r\033[K");
     else if (!quiet && !ids.empty()) fmt::print(stderr, "{}: {} events done\n", what, ids.size());
   }
 
-  template <class M> Summary score(Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet, M const& metrics) {
+  template <class M> Summary score(
+      Trained<P> const& trained, std::vector<std::int64_t> const& ids, bool quiet, M const& metrics,
+      std::function<bool()> const& stop = [] { return false; }) {
     std::vector<Figures> figures(ids.size());
     auto place = std::size_t(processes_->rank());
     each_event(Shard{processes_->rank(), processes_->size()}.of(ids), "scoring", quiet, [&](std::int64_t id) {
+      if (processes_->alone() && stop()) return false;
       Summary event;
       measure(trained, source_.labelled(id), id, metrics, event);
       figures[place] = figures_in(event);
       place += std::size_t(processes_->size());
+      return true;
     });
     share_figures(*processes_, figures);
     Summary summary;
@@ -910,6 +1016,7 @@ class App {
     }
   }
 
+  static constexpr int stopped = -1;  // no exit status: before its end, as the allocation knows
   std::string name_, about_;
   P pipeline_;
   Source source_;
@@ -922,6 +1029,10 @@ class App {
   ProcessOptions process_options_;
   Launch launch_;
   std::shared_ptr<Processes> processes_ = std::make_shared<OneProcess>();
+  BatchOptions batch_options_;
+  Surroundings around_;
+  bool check_only_ = false;              // for submit
+  std::optional<std::string> accepted_;  // the --out of a command line that has been checked and found good
   Logs logs_;
   OptionSet options_;
   std::vector<std::string> command_;  // as it was typed

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSL-1.0
+"""find_tracks under a real SLURM: slurm_test.py FIND_TRACKS SCRATCH. Skipped without root, slurm-wlm and munge.
+
+A training that needs three allocations at least (one ended by a signal, one by the guard of the wall time) ends with one log and the same bytes as
+one without interruption. SLURM's own signal before the end of a job's time requeues it. The tasks of an array train apart; one of them is requeued.
+What SLURM and the program said stands in SCRATCH/transcript.txt.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from one_node import OneNode, missing
+
+PATIENCE_S = 120
+EPOCHS = "200"  # some 20 s on one core
+SMALL = ["--events", "events", "--train", "1-5", "--validate", "6", "--threads", "1", "--edge_classifier.hidden", "16", "--edge_classifier.layers", "1",
+         "--condenser.hidden", "16", "--condenser.layers", "1"]  # fmt: skip
+
+
+def check(ok, what):
+    if not ok:
+        raise AssertionError(what)
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
+def timeless(*path):
+    """The lines of a log without what a clock said."""
+    lines = [json.loads(line) for line in read(*path).splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("time_")} for line in lines]
+
+
+def same_run(a, b):
+    check(timeless(a, "log.jsonl") == timeless(b, "log.jsonl"), f"the logs of {a} and {b} differ")
+    for name in ("model.safetensors", "metrics.json", "config.toml"):
+        check(read(a, name) == read(b, name), f"{name} of {a} and {b} differ")
+
+
+class Cluster:
+    """Jobs on a SLURM of one node, and a transcript of what happens to them."""
+
+    def __init__(self, slurm, find_tracks):
+        self.slurm, self.find_tracks = slurm, find_tracks
+        self.began = time.monotonic()
+        self.lines = []
+
+    def say(self, text):
+        for line in text.splitlines():
+            self.lines.append(f"[{time.monotonic() - self.began:5.1f} s] {line}")
+            print(self.lines[-1], flush=True)
+
+    def submit(self, *arguments):
+        """`find_tracks submit … --go -- …`; the job's number."""
+        said = self.slurm.call(self.find_tracks, "submit", "--cpus", "1", "--go", *arguments)
+        self.say(f"$ find_tracks submit --cpus 1 --go {' '.join(arguments)}\n{said}")
+        return re.search(r"submitted as job (\d+)", said)[1]
+
+    def until(self, happened, what):
+        end = time.monotonic() + PATIENCE_S
+        while not (answer := happened()):
+            check(time.monotonic() < end, f"waited in vain: {what}\n{self.slurm.call('squeue')}")
+            time.sleep(0.1)
+        return answer
+
+    def state(self, job):
+        return self.slurm.job(job)["JobState"]
+
+    def show(self, job):
+        self.say(self.slurm.call("squeue", "--jobs", job.split("_")[0], "--states=all", "--format=%.8i %.12j %.12T %.6M %.8l %.12r"))
+        told = self.slurm.job(job)
+        self.say(f"job {job}: JobState={told['JobState']} Restarts={told['Restarts']} ExitCode={told['ExitCode']} RunTime={told['RunTime']}")
+
+    def wait_for_logs(self, run, lines):
+        self.until(lambda: os.path.exists(f"{run}/log.jsonl") and len(read(run, "log.jsonl").splitlines()) >= lines, f"{lines} lines of {run}'s log")
+
+    def wait_for_requeue(self, job):
+        """Until the job waits in the queue again; that it has stopped well is for the caller to see."""
+        self.until(lambda: self.state(job) == "PENDING", f"job {job} is requeued")
+        self.show(job)
+
+
+def seconds_of(*command):
+    began = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def three_allocations(cluster, whole_s):
+    """By a signal first, then by the guard, which leaves half of the time without interruption."""
+    slurm = cluster.slurm
+    job = cluster.submit("--time", "1", "--signal-before", "0", "--job-name", "three", "--", "train", *SMALL, "--epochs", EPOCHS, "--out", "run",
+                         "--batch.reserve_s", f"{60 - whole_s / 2:.1f}")  # fmt: skip
+    cluster.wait_for_logs("run", 40)
+    slurm.call("scancel", "--signal=USR1", job)
+    cluster.say(f"$ scancel --signal=USR1 {job}")
+    while True:
+        cluster.until(lambda: cluster.state(job) in ("PENDING", "COMPLETED", "FAILED", "TIMEOUT"), f"job {job} stops")
+        cluster.show(job)
+        if cluster.state(job) != "PENDING":
+            break
+        check(int(slurm.job(job)["Restarts"]) < 12, "no end of allocations")
+        slurm.release(job)
+        cluster.say(f"$ scontrol update JobId={job} StartTime=now")
+        cluster.until(lambda: cluster.state(job) != "PENDING", f"job {job} starts again")
+    output = read(f"three-{job}.out").decode()
+    cluster.say(f"--- three-{job}.out\n{output}")
+    check(cluster.state(job) == "COMPLETED", f"job {job} has failed")
+    check(int(slurm.job(job)["Restarts"]) >= 2, "there were fewer than three allocations")
+    check(output.count("stopped by the signal to requeue") == 1, "one allocation ends by the signal")
+    check(output.count("stopped in time, with ") >= 1, "one allocation ends by the guard")
+    check(output.count("task 0: Exited with exit code 75") == int(slurm.job(job)["Restarts"]), "the program ends by itself, also after its requeue")
+    check(output.count(f"requeued: job {job} goes on by itself") == int(slurm.job(job)["Restarts"]), "each requeue is the program's own")
+    check("starts over" not in output, "the training has started over")
+    same_run("run", "whole")
+
+
+def slurms_own_signal(cluster, job):
+    """The job of a minute that is signalled 57 s before its end."""
+    cluster.wait_for_requeue(job)
+    output = read(f"endless-{job}.out").decode()
+    cluster.say(f"--- endless-{job}.out\n{output}")
+    check("stopped by the signal to requeue" in output, "SLURM's signal has come")
+    cluster.slurm.call("scancel", job)
+
+
+def array_of_seeds(cluster):
+    slurm = cluster.slurm
+    job = cluster.submit("--time", "5", "--array", "0-1", "--job-name", "seeds", "--", "train", *SMALL, "--epochs", "50", "--out", "seeds", "--array", "seeds")
+    cluster.wait_for_logs("seeds/task-0001", 2)
+    slurm.call("scancel", "--signal=USR1", f"{job}_1")
+    cluster.say(f"$ scancel --signal=USR1 {job}_1")
+    cluster.wait_for_requeue(f"{job}_1")
+    slurm.release(f"{job}_1")
+    for task in (0, 1):
+        cluster.until(lambda: cluster.state(f"{job}_{task}") not in ("PENDING", "RUNNING", "COMPLETING"), f"task {task} ends")
+        cluster.show(f"{job}_{task}")
+        cluster.say(f"--- seeds-{job}_{task}.out\n{read(f'seeds-{job}_{task}.out').decode()}")
+        check(cluster.state(f"{job}_{task}") == "COMPLETED", f"task {task} has failed")
+        same_run(f"seeds/task-{task:04}", f"seed{task + 1}")
+    check(slurm.job(f"{job}_1")["Restarts"] == "1", "task 1 was requeued once")
+    check(read("seeds/task-0000/model.safetensors") != read("seeds/task-0001/model.safetensors"), "the seeds differ")
+
+
+def main(find_tracks, scratch):
+    if why := missing():
+        print(f"[skipped] {why}")
+        return
+    find_tracks = os.path.abspath(find_tracks)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
+    os.chdir(scratch)
+    subprocess.run([find_tracks, "simulate", "--out", "events", "--select", "1-6", "--particles", "300", "--quiet"], check=True)
+    train = [find_tracks, "train", *SMALL, "--quiet"]
+    whole_s = seconds_of(*train, "--epochs", EPOCHS, "--out", "whole")
+    for seed in (1, 2):
+        seconds_of(*train, "--epochs", "50", "--seed", str(seed), "--out", f"seed{seed}")
+    with OneNode(cpus=2) as slurm:
+        cluster = Cluster(slurm, find_tracks)
+        cluster.say(f"a training of {whole_s:.1f} s without interruption")
+        try:
+            endless = cluster.submit("--time", "1", "--signal-before", "57", "--job-name", "endless", "--", "train", *SMALL, "--epochs", "100000",
+                                     "--out", "endless", "--batch.reserve_s", "0")  # fmt: skip
+            three_allocations(cluster, whole_s)
+            slurms_own_signal(cluster, endless)
+            array_of_seeds(cluster)
+            cluster.say(f"--- SLURM's record of every allocation\n{slurm.record()}")
+        finally:
+            with open("transcript.txt", "w", encoding="utf-8") as out:
+                out.write("\n".join(cluster.lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

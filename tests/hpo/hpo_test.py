@@ -351,6 +351,8 @@ def epochs_of(run):
 
 def search(find_tracks):
     need("optuna", "plotly")
+    from training import Run
+
     put("wrong.toml", '\nedge_classifier.hiden = "int 4..12"\n')
     text = hpo("create", "wrong", "--program", find_tracks, "--space", "wrong.toml", "--metric", "m", "--trials", "1", status=1)
     check("wrong.toml:2: there is no option 'edge_classifier.hiden'; the nearest is 'edge_classifier.hidden'" in text, text)
@@ -360,6 +362,9 @@ def search(find_tracks):
     until(lambda: epochs_of("study/trial-0000") >= 5, "some epochs of the first trial")
     killed.kill()
     killed.wait()
+    first = Run("study/trial-0000")
+    until(lambda: not first.trained_by_someone(), "the end of a program whose worker is dead")
+    check(not first.finished(), "a program outlives its worker")
     node = worker("study")  # a machine that is switched off: the worker and its program at once
     until(lambda: epochs_of("study/trial-0001") >= 25, "the second fit of the second trial")
     os.killpg(node.pid, signal.SIGKILL)
@@ -370,6 +375,7 @@ def search(find_tracks):
     check(states("study") == "CCCCCC", f"{states('study')}: {said()}")
     resumed = dict(re.findall(r"trial (\d): was left by \S+, which died, at (\d+)%; goes on", said()))
     check(set(resumed) == {"0", "1"} and int(resumed["0"]) > 0 and int(resumed["1"]) > 50, said())
+    check(read("study/trial-0001.log").count("edge_classifier epoch 1/20") == 1, "a trial that was left began again")
     check(len(set(re.findall(r"^\S+ (\S+): trial", said(), re.MULTILINE))) == 4, f"the two workers do not share the trials: {said()}")
     left = [name for name in os.listdir("study") if name.endswith((".claim", ".lock", ".part"))]
     check(left == [] and os.listdir("study/workers") == [], f"left behind: {left} {os.listdir('study/workers')}")

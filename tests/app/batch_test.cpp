@@ -211,7 +211,7 @@ TEST_CASE("Ctrl-C, a status of one's own and a command of one's own") {
   check_same_run(run, whole());
   auto const again = program({"train", "--resume", run.string(), "--array", "seeds"});
   CHECK(again.status == 2);
-  CHECK(has(again.err, "and those of loggers and of the batch system"));
+  CHECK(has(again.err, "and those of loggers, processes and the batch system"));
 }
 
 TEST_CASE("a training stops before its time is up, and an allocation that is too short is not requeued for ever") {

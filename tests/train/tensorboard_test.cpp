@@ -87,7 +87,7 @@ TEST_CASE("a training that goes on shows every step once, as one that was not st
     return saved;
   };
   train("whole", {}, -1);
-  auto const stopped = train("parts", {}, 10);  // in the third epoch
+  auto const stopped = train("parts", {}, 14);  // in the third epoch: each of four steps asks, and each of two validated events
   auto const after_epoch = std::find_if(stopped.begin(), stopped.end(), [](auto const& c) { return c.state.epoch == 2; });
   REQUIRE(after_epoch != stopped.end());
   train("parts", *after_epoch, -1);  // as if it had been killed there: steps 9 and 10 are repeated

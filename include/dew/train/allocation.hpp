@@ -109,9 +109,7 @@ class Allocation {
   StopReason reason() const { return reason_; }
 
   /// The exit status of a start that was stopped and came further: 130 for Ctrl-C, 143 for SIGTERM, else `requeue_status`.
-  int status() const {
-    return reason_ == StopReason::interrupt ? 130 : reason_ == StopReason::terminate ? 143 : options_.requeue_status;
-  }
+  int status() const { return reason_ == StopReason::interrupt ? 130 : reason_ == StopReason::terminate ? 143 : options_.requeue_status; }
 
   /// Calls what saves, and measures how long it takes.
   template <class F> void save(F&& f) {

@@ -131,8 +131,8 @@ template <class C> struct WithFallback : C {
   TakenByNobody on(...);
 };
 template <class C> constexpr bool every_on_is_for_an_event() {
-  if constexpr (std::is_final_v<C> || !std::is_class_v<C>) return true;
-  else if constexpr (Hears<C, Unrelated>) return true;  // a template that takes everything
+  constexpr bool takes_everything = Hears<C, Unrelated>;  // by a template
+  if constexpr (std::is_final_v<C> || !std::is_class_v<C> || takes_everything) return true;
   else
     return requires(WithFallback<C>& c, NoEvent const& other) {
       { c.on(other) } -> std::same_as<TakenByNobody>;

@@ -19,8 +19,8 @@ namespace dew {
 /// The first and the last step of "100-110" or "100"; counted from 1. Throws `Error` (usage) on anything else.
 inline std::pair<std::int64_t, std::int64_t> parse_steps(std::string_view text) {
   std::int64_t first = 0, last = 0;
-  auto const* const end = text.data() + text.size();
-  auto const one = std::from_chars(text.data(), end, first);
+  auto const *const begin = text.data(), *const end = begin + text.size();
+  auto const one = std::from_chars(begin, end, first);
   bool ok = one.ec == std::errc();
   last = first;
   if (ok && one.ptr != end) {

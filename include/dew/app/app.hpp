@@ -360,11 +360,15 @@ class App {
   int do_train(Flags& flags) {
     if (check_only_) return train_and_score(flags, nullptr);
     Allocation allocation(batch_options_, around_, logs_.wandb.on() ? logs_.wandb.wandb_wait_s + logs_.wandb.wandb_osh_delay_s : 0);
-    auto const status = train_or_say(flags, allocation);  // behind it all files are closed, and the folder is free
-    if (status != stopped) return status;
-    if (!processes_->first()) return allocation.status();
-    auto const begun = RunFolder(flags.out).exists();
-    return allocation.leave(begun ? fmt::format("{} train --resume {}", name_, shell_quoted(flags.out)) : "the same command");
+    auto status = train_or_say(flags, allocation);  // behind it all files are closed, and the folder is free
+    if (status == stopped) {
+      for (auto const& why : processes_->gather(fmt::to_string(int(allocation.reason()))))
+        allocation.stopped_too(StopReason(std::stoi(why)));
+      auto const begun = RunFolder(flags.out).exists();
+      if (processes_->first())
+        status = allocation.leave(begun ? fmt::format("{} train --resume {}", name_, shell_quoted(flags.out)) : "the same command");
+    }
+    return processes_->alone() ? status : std::stoi(processes_->of_first(fmt::to_string(status)));  // nobody leaves before rank 0
   }
   int train_or_say(Flags& flags, Allocation& allocation) {
     try {
@@ -373,6 +377,10 @@ class App {
       say_failed(e.what());
       throw;
     }
+  }
+  bool any_process_says(bool yes) const {
+    auto const said = processes_->gather(yes ? "yes" : "");
+    return std::any_of(said.begin(), said.end(), [](auto const& one) { return !one.empty(); });
   }
   void say_failed(std::string const& why) {
     try {
@@ -468,7 +476,7 @@ class App {
         if (!flags.quiet) callbacks.add(Progress{});
         callbacks.add(JsonlLog{folder.log()}).add(CsvLog{folder.csv_log()});
         logs_.add_to(callbacks, folder, name_, lasting);
-      }
+      } else logs_.add_watch_to(callbacks, folder, name_);
       Trainer trainer(trained, source_, metrics_, settings, callbacks);
       auto const save = [&, began = checkpoint ? checkpoint->state.number : 0](Checkpoint const& c) {
         allocation->save([&] { folder.save(c, checkpoint_options_); });
@@ -481,6 +489,10 @@ class App {
         return stopped;
       }
       if (first) trained.save(folder.model());
+      if (!processes_->alone() && any_process_says(allocation->stop())) {  // their scoring is not broken off
+        if (record_) record_->ended("interrupted", in_one_line({}, train.size()));
+        return stopped;
+      }
       auto const summary = score(trained, validate.empty() ? train : validate, flags.quiet, metrics_, settings.stop);
       if (processes_->alone() && allocation->stopped()) {
         if (record_) record_->ended("interrupted", in_one_line({}, train.size()));
@@ -674,6 +686,7 @@ class App {
       auto const ids = shard.of(selected(flags));
       Allocation allocation(batch_options_, around_);
       std::filesystem::path const out = flags.out;
+      check(!RunFolder(out).exists(), ErrorKind::usage, "{}: is a training's run folder; take another --out", flags.out);
       auto const marker = out / "run.json";
       auto const identity = run_identity(trained);
       auto const ours = [&] { return std::filesystem::exists(marker) && read_file(marker) == identity; };
@@ -711,10 +724,15 @@ class App {
         allocation.progressed();
         return true;
       });
-      if (allocation.stopped()) return allocation.leave("the same command");
+      if (allocation.stopped()) return leave_prediction(allocation);
       fmt::print("{}{} events, {} tracks, in {}{}\n", shard_text(shard), todo.size(), tracks, flags.out, there_already(ids, todo));
       return 0;
     }
+  }
+
+  /// Of processes that were started together only the first requeues their job.
+  int leave_prediction(Allocation& allocation) const {
+    return launch_.rank > 0 ? allocation.status() : allocation.leave("the same command");
   }
 
   int do_export(Trained<P> const& trained, Flags const& flags) {
@@ -726,7 +744,7 @@ class App {
     auto const marker = out / "export.json";
     auto const identity = run_identity(trained, flags.truth ? "with truth" : "without truth");
     auto const there = std::filesystem::exists(marker) ? read_file(marker) : std::string();
-    bool const same = !flags.force && there == identity;
+    bool const same = (!flags.force || allocation.restarted()) && there == identity;
     std::vector<std::int64_t> todo;
     for (auto id : ids) {
       if (same && std::filesystem::exists(file_of(id))) continue;
@@ -749,7 +767,7 @@ class App {
       allocation.progressed();
       return true;
     });
-    if (allocation.stopped()) return allocation.leave("the same command");
+    if (allocation.stopped()) return leave_prediction(allocation);
     fmt::print("{}{} events in {}{}\n", shard_text(shard), todo.size(), flags.out, there_already(ids, todo));
     return 0;
   }
@@ -869,7 +887,8 @@ class App {
     auto const cpus = detail::number_in(around_.environment, "SLURM_CPUS_PER_TASK").value_or(0);
     if (options_struct().threads > 0) at::set_num_threads(options_struct().threads);
     else if (!processes_->alone() && std::getenv("OMP_NUM_THREADS") == nullptr) at::set_num_threads(threads_each(*processes_));
-    else if (cpus > 0) at::set_num_threads(int(cpus));  // a node may have more that are not ours
+    else if (cpus > 0 && std::getenv("OMP_NUM_THREADS") == nullptr)
+      at::set_num_threads(int(cpus));  // a node may have more that are not ours
     if (say)
       fmt::print(stderr, "{} (dew {}) on {}, {}{} threads\n", name_, version, device().str(),
                  processes_->alone() ? "" : fmt::format("{} processes of ", processes_->size()), at::get_num_threads());

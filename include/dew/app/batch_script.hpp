@@ -68,7 +68,9 @@ inline std::string BatchScript::text() const {
   auto const option = [&](char const* which, std::string const& says) {
     if (!says.empty()) out += fmt::format("#SBATCH --{}={}\n", which, value(says, which));
   };
-  comment(fmt::format("A batch script for SLURM, written by submit (dew {}). Submit it with sbatch, as often as you like.", version));
+  comment(fmt::format(
+      "A batch script for SLURM, written by submit (dew {}). Submit it with sbatch, as often as you like, until it has finished.",
+      version));
   option("job-name", name);
   option("chdir", folder);
   option("partition", partition);

@@ -42,9 +42,8 @@ struct Logs {
   }
   /// Adds those that are on. `program` names the W&B project where nothing else does; `all` is the configuration that W&B shows.
   void add_to(Callbacks& callbacks, RunFolder const& run, std::string const& program, OptionSet const& all) const {
+    add_watch(callbacks, run, program, gradients);
     auto const say = [](std::string const& text) { fmt::print(stderr, "{}\n", text); };
-    callbacks.add(GradientWatch{run.failed(), gradients, say,
-                                [program](std::string const& file) { return fmt::format("{} train --reproduce {}", program, file); }});
     if (options.throughput) callbacks.add(Throughput{say});
     if (!options.profile.empty()) {
       auto const [first, last] = parse_steps(options.profile);
@@ -61,6 +60,18 @@ struct Logs {
       config[e.path] = value.is_discarded() ? nlohmann::ordered_json(text) : value;
     }
     callbacks.add(WandbLog{run.path(), where, std::move(config)});
+  }
+  /// For processes that write no logs: what repeats a failed step of theirs is kept all the same.
+  void add_watch_to(Callbacks& callbacks, RunFolder const& run, std::string const& program) const {
+    auto failures_alone = gradients;
+    failures_alone.gradient_factor = 0;
+    add_watch(callbacks, run, program, failures_alone);
+  }
+
+ private:
+  static void add_watch(Callbacks& callbacks, RunFolder const& run, std::string const& program, GradientWatchOptions const& watch) {
+    callbacks.add(GradientWatch{run.failed(), watch, [](std::string const& text) { fmt::print(stderr, "{}\n", text); },
+                                [program](std::string const& file) { return fmt::format("{} train --reproduce {}", program, file); }});
   }
 };
 

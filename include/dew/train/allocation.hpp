@@ -108,6 +108,13 @@ class Allocation {
   bool stopped() const { return reason_ != StopReason::none; }
   StopReason reason() const { return reason_; }
 
+  /// Another process of the same training stops, and so does this one; of two reasons, a person's word counts.
+  void stopped_too(StopReason why) {
+    if (why == StopReason::none || (reason_ != StopReason::none && reason_ <= why)) return;
+    if (why == StopReason::time && guard_) left_ = guard_->left();
+    reason_ = why;
+  }
+
   /// The exit status of a start that was stopped and came further: 130 for Ctrl-C, 143 for SIGTERM, else `requeue_status`.
   int status() const { return reason_ == StopReason::interrupt ? 130 : reason_ == StopReason::terminate ? 143 : options_.requeue_status; }
 

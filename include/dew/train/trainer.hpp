@@ -186,9 +186,15 @@ class Trainer {
 
   // ---- checkpoints --------------------------------------------------------------------------------------------------------------------
   void save(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned = {}) {
+    save(optimiser, parameters, scanned, callbacks_.states());
+  }
+  void save(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned,
+            std::map<std::string, CallbackState> callbacks) {
     if (!saver_) return;
     saved_at_ = state_.seconds = seconds();
-    saver_(moment(optimiser, parameters, scanned));
+    auto c = moment(optimiser, parameters, scanned);
+    c.callbacks = std::move(callbacks);
+    saver_(c);
   }
   Checkpoint moment(torch::optim::Optimizer* optimiser, NamedParameters const& parameters, Tensor const& scanned) const {
     Checkpoint c;
@@ -201,7 +207,6 @@ class Trainer {
     c.plan = plan_;
     c.model = trained_.metadata();
     c.program = settings_.program;
-    c.callbacks = callbacks_.states();
     return c;
   }
   at::Generator global_generator() const { return at::globalContext().defaultGenerator(trained_.device()); }
@@ -295,7 +300,7 @@ class Trainer {
     (void)meter_.take();
 
     while (!state_.over) {
-      bool out_of_time = false;
+      bool out_of_time = state_.position > 0 && is_out_of_time(f.options);  // as it was before a stop in the validation
       auto const order = shuffled(stage, state_.epoch);
       while (state_.position < std::ssize(order) && !out_of_time) {
         if (stop_asked()) {
@@ -314,13 +319,15 @@ class Trainer {
       }
       bool const last = out_of_time || (state_.allotted <= 0 && state_.epoch + 1 >= f.options.epochs);
       compare_weights();
+      auto const heard = callbacks_.states();
       callbacks_.tell(EpochTrained{stage, state_.epoch, state_.step, parameters});
       auto ended = epoch_figures(f, stage);
       if (!settings_.validate.empty() && f.options.validate_every > 0 && (last || (state_.epoch + 1) % f.options.validate_every == 0)) {
         auto const random = global_generator().get_state();
-        if (!validate<first, end, until>(f, events, ended)) {  // where it goes on, the epoch is validated from the beginning
+        if (!validate<first, end, until>(f, events,
+                                         ended)) {  // where it goes on, the epoch's end is told again and validated from the beginning
           set_random(random);
-          save(optimiser.get(), parameters);
+          save(optimiser.get(), parameters, {}, heard);
           return false;
         }
       }
@@ -591,6 +598,7 @@ class Trainer {
   template <class R>
   [[noreturn]] void fail_step(std::string const& stage, R const& record, std::int64_t id, std::string const& what) {
     auto c = moment(nullptr, {}, {});
+    c.callbacks = callbacks_.states();
     c.failed_event = id;
     record.for_each([&]<class K>(K, Tensor const& t) {
       if (t.defined()) c.record.emplace(K::name, t);

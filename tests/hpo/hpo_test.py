@@ -94,6 +94,7 @@ def states(study):
 
 # ---- without any package -----------------------------------------------------------------------------------------------------------------------
 def rules(_):
+    need("tomllib")
     from allocation import Allocation, Expectation, duration, slurm_seconds
     from training import Run, Trouble, fixed_options, options_text, read_options, suggest, work_of, write_aside
 

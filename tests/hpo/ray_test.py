@@ -2,7 +2,7 @@
 """Test of examples/cluster/ray on one machine: ray_test.py FIND_TRACKS SCRATCH. Not run by ctest: Ray takes minutes and 0.5 GB.
 
     python3 -m venv VENV && VENV/bin/pip install 'ray[tune]' optuna
-    VENV/bin/python tests/hpo/ray_test.py build/test/bin/find_tracks /tmp/scratch
+    VENV/bin/python tests/hpo/ray_test.py build/test/bin/find_tracks SCRATCH
 """
 
 import glob

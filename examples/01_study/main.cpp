@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A whole study: stages one after the other, how they are trained and what scores them. The program has the commands
-// simulate, train, evaluate, run, export and options, a flag for every option of every part, and --help:
+// simulate, train, evaluate, run, export, options, runs and submit, a flag for every option of every part, and --help:
 //     tracking simulate --out events --select 1-20
 //     tracking train --events events --train 1-18 --validate 19-20 --out run
 #include <dew/dew.hpp>

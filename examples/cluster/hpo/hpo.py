@@ -402,7 +402,7 @@ def submit(args):
     study = Study(args.study)
     more = "".join(f"#SBATCH {line}\n" for line in args.sbatch)
     text = BATCH.format(tasks=args.tasks, last=args.tasks - 1, name=re.sub(r"\W+", "-", study.name), time=args.time, cpus=args.cpus,
-                        memory=args.memory, study=shlex.quote(study.folder), more=more, python=shlex.quote(sys.executable),
+                        memory=args.mem, study=shlex.quote(study.folder), more=more, python=shlex.quote(sys.executable),
                         script=shlex.quote(os.path.abspath(__file__)), save=args.save_seconds)  # fmt: skip
     script = study.path("workers.sbatch")
     write_aside(script, text)
@@ -472,7 +472,7 @@ def parse(words):
     c.add_argument("--tasks", type=int, default=8, metavar="N", help="workers (8)")
     c.add_argument("--time", default="4:00:00", help="of each (4:00:00)")
     c.add_argument("--cpus", type=int, default=2, metavar="N", help="of each (2)")
-    c.add_argument("--memory", default="4G", help="of each (4G)")
+    c.add_argument("--mem", default="4G", help="of each (4G)")
     c.add_argument("--save-seconds", type=int, default=60, metavar="S", help="as of work")
     c.add_argument("--sbatch", action="append", default=[], metavar="FLAG", help="another flag of sbatch: --sbatch=--partition=short")
     c.add_argument("--go", action="store_true", help="submit it")

@@ -200,8 +200,21 @@ def stop():
     started, found = in_the_midst("run", 2, "--epochs", "30")
     os.kill(found[1], signal.SIGINT)
     text = ended_within(30, started, found)
-    assert "go on with" in text, text
+    assert "stopped; go on with" in text and "requeue" not in text, text
     done(together(2, "train", "--resume", path("run")))
+    assert read("run", "model.safetensors") == read("whole", "model.safetensors")
+
+
+def requeue():
+    """The batch system's signal for one rank stops all and requeues once; the same command goes on to the same bytes."""
+    more = ("--epochs", "30", "--batch.requeue_command", f"echo again >> '{path('requeued')}'")
+    done(together(2, *training("whole", "--epochs", "30")))
+    started, found = in_the_midst("run", 2, *more)
+    os.kill(found[1], signal.SIGUSR1)
+    text = ended_within(30, started, found)
+    assert text.count("requeued: goes on by itself") == 1, text
+    assert read("requeued") == b"again\n"
+    done(together(2, *training("run", *more)))
     assert read("run", "model.safetensors") == read("whole", "model.safetensors")
 
 

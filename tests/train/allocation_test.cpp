@@ -69,6 +69,23 @@ TEST_CASE("outside a batch system there is no guard, and signals say how to stop
   CHECK(stage.called.empty());
 }
 
+TEST_CASE("of the reasons of several processes a person's counts before the batch system's") {
+  Stage stage;
+  Allocation allocation({}, stage.around());
+  allocation.stopped_too(StopReason::none);
+  CHECK(!allocation.stopped());
+  for (auto const& [said, counts] : {std::pair{StopReason::time, StopReason::time},
+                                     {StopReason::requeue, StopReason::requeue},
+                                     {StopReason::time, StopReason::requeue},
+                                     {StopReason::terminate, StopReason::terminate},
+                                     {StopReason::requeue, StopReason::terminate}}) {
+    allocation.stopped_too(said);
+    CHECK(allocation.reason() == counts);
+  }
+  CHECK(allocation.leave("x") == 143);
+  CHECK(stage.called.empty());
+}
+
 TEST_CASE("a job of SLURM is requeued by its number when it is signalled or its time is nearly up") {
   Stage stage;
   stage.variables = {{"SLURM_JOB_ID", "17"}, {"SLURM_ARRAY_JOB_ID", "15"}, {"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_RESTART_COUNT", "2"}};

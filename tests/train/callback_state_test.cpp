@@ -58,6 +58,18 @@ std::vector<std::string> train(std::string const& from, std::vector<Saved>* save
   CHECK(trainer.run(fit<ToyModel>(ToyLoss{}, {.epochs = 3, .schedule = Schedule::plateau, .plateau_patience = 1})));
   return told;
 }
+/// Counts what is told of an epoch.
+struct Epochs {
+  static constexpr std::string_view name = "epochs";
+  std::array<int, 3>* out;
+  std::array<int, 3> count{};
+  void on(EpochTrained const&) { ++count[0]; }
+  void on(EventValidated const&) { ++count[1]; }
+  void on(EpochEnded const&) { ++count[2]; }
+  void on(TrainingEnded const&) { *out = count; }
+  CallbackState state() const { return {.values = {{"count", count}}}; }
+  void restore(CallbackState const& kept) { kept.values.at("count").get_to(count); }
+};
 struct Everything {
   int* heard;
   void on(auto const&) { ++*heard; }
@@ -92,6 +104,33 @@ struct NotConst {
   void on(EpochEnded&) {}
 };
 }  // namespace
+
+TEST_CASE("a callback that counts epochs counts right, wherever the training is stopped") {
+  TempDir const folder;
+  auto const train = [&](int stop_at, std::optional<Checkpoint> from, std::array<int, 3>& counted) {
+    auto trained = fresh();
+    TrainerSettings s{.train = {1, 2}, .validate = {5, 6}};
+    int asked = 0;
+    s.stop = [&] { return asked++ >= stop_at; };
+    Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, s, Callbacks{}.add(Epochs{.out = &counted}));
+    std::string last;
+    trainer.on_checkpoint([&](Checkpoint const& c) { last = checkpoint_bytes(c); });
+    if (from) trainer.resume(std::move(*from));
+    bool const finished = trainer.run(fit<ToyModel>(ToyLoss{}, {.epochs = 3}));
+    write_file_atomically(folder / "c", last);
+    return finished;
+  };
+  int stopped = 0;
+  for (int stop_at = 0;; ++stop_at) {
+    CAPTURE(stop_at);
+    std::array<int, 3> counted{};
+    if (train(stop_at, {}, counted)) break;
+    ++stopped;
+    CHECK(train(1000, read_checkpoint(folder / "c"), counted));
+    CHECK(counted == std::array{3, 3, 3});
+  }
+  CHECK(stopped == 3 * (2 + 2));
+}
 
 TEST_CASE("an on for something that is no event is told from those that are") {
   using dew::detail::every_on_is_for_an_event;

@@ -256,5 +256,5 @@ if __name__ == "__main__":
     shutil.rmtree(SCRATCH, ignore_errors=True)
     os.makedirs(SCRATCH)
     done(alone("simulate", "--out", EVENTS, "--select", "1-16", "--particles", "40", "--quiet"))
-    {f.__name__: f for f in (equal, figures, killed, silent, stop, clock, one_sentence, shards)}[NAME]()
+    {f.__name__: f for f in (equal, figures, killed, silent, stop, requeue, clock, one_sentence, shards)}[NAME]()
     shutil.rmtree(SCRATCH, ignore_errors=True)

@@ -19,7 +19,7 @@ except ImportError as problem:
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "interop")
 sys.path.insert(0, EXAMPLES)
-from to_python import Run, check, read_safetensors  # noqa: E402
+from to_python import Run, check, read_safetensors, tolerance  # noqa: E402
 
 
 # ---- gnn_tracking's layout in plain PyTorch, written from the definitions of its parts ----------------------------------------------------------------
@@ -232,11 +232,14 @@ def from_lightning(find_tracks, scratch):
 
 
 def to_python(find_tracks, scratch):
-    events, folder, out = simulated(find_tracks, scratch), os.path.join(scratch, "run"), os.path.join(scratch, "exported")
-    run(find_tracks, "train", "--events", events, "--train", "1", "--validate", "2", "--epochs", "2", "--out", folder, "--quiet")
-    run(find_tracks, "export", "--run", folder, "--events", events, "--select", "2", "--out", out, "--score_cut.threshold", "0", "--orphan_mask.enabled", "false", "--condenser.products", "float32", "--quiet")
-    event = os.path.join(out, "event000000002.safetensors")
-    assert check(Run(folder), event) < 1e-4
+    events = simulated(find_tracks, scratch)
+    for products, most in (("bfloat16", 2e-2), ("float32", 1e-4)):
+        folder, out = os.path.join(scratch, products), os.path.join(scratch, f"exported_{products}")
+        run(find_tracks, "train", "--events", events, "--train", "1", "--validate", "2", "--epochs", "2", "--out", folder, "--quiet", "--condenser.products", products)
+        run(find_tracks, "export", "--run", folder, "--events", events, "--select", "2", "--out", out, "--score_cut.threshold", "0", "--orphan_mask.enabled", "false", "--quiet")
+        event = os.path.join(out, "event000000002.safetensors")
+        assert tolerance(Run(folder)) == most, products
+        assert check(Run(folder), event) < most, products
     bent = Run(folder)
     bent.edge_classifier.head[0].weight.data = bent.edge_classifier.head[0].weight.data.roll(1, 1)
     assert check(bent, event) > 1e-3, "a bent network is noticed"

@@ -15,6 +15,7 @@
 
 #include "dew/app/git_state.hpp"
 #include "dew/core/file.hpp"
+#include "dew/core/host_name.hpp"
 #include "dew/train/clock.hpp"
 #include "dew/version.hpp"
 
@@ -59,11 +60,6 @@ inline std::string compiler_version() {
 }
 
 namespace detail {
-inline std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 inline std::string user_name() {
   std::vector<char> space(16384);
   struct ::passwd entry{};
@@ -109,7 +105,7 @@ class RunRecord {
     record_["starts"].push_back({{"started", utc_text(clock_())},
                                  {"command", start.command},
                                  {"folder", here.string()},
-                                 {"host", detail::host_name()},
+                                 {"host", host_name()},
                                  {"user", detail::user_name()},
                                  {"process", ::getpid()},
                                  {"device", start.device},

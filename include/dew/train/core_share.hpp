@@ -2,13 +2,12 @@
 // How many threads each of the processes on a machine should have.
 #pragma once
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <vector>
 
+#include "dew/core/host_name.hpp"
 #include "dew/train/processes.hpp"
 
 namespace dew {
@@ -27,9 +26,7 @@ inline ::cpu_set_t allowed_cores() {
 /// starter has bound to cores of their own thus keep them all. To be called by all processes of the group.
 inline int threads_each(Processes& processes) {
   auto const cores = detail::allowed_cores();
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  std::string place = std::string(host.data()) + " ";
+  std::string place = host_name() + " ";
   for (std::size_t i = 0; i < CPU_SETSIZE; ++i) place += CPU_ISSET(i, &cores) ? '1' : '0';
   auto const all = processes.gather(place);
   return std::max(1, CPU_COUNT(&cores) / int(std::count(all.begin(), all.end(), place)));

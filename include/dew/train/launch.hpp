@@ -3,10 +3,9 @@
 #pragma once
 #include <array>
 #include <charconv>
-#include <cstdlib>
-#include <optional>
 #include <string>
 
+#include "dew/core/environment.hpp"
 #include "dew/core/error.hpp"
 
 namespace dew {
@@ -24,12 +23,11 @@ struct Launch {
   bool operator==(Launch const&) const = default;
 };
 
-/// Reads it from an environment, `std::optional<std::string>(std::string const& name)`. Of several starters the innermost counts: Open MPI's
+/// Reads it from an environment. Of several starters the innermost counts: Open MPI's
 /// mpirun (OMPI_COMM_WORLD_…), torchrun (RANK, WORLD_SIZE, with MASTER_ADDR), srun (SLURM_PROCID, SLURM_STEP_NUM_TASKS; a batch script has a
 /// SLURM_NTASKS too, and is one process), another mpirun (PMI_RANK, PMI_SIZE). Throws `Error` (input) that names a variable which is no number in
 /// its range.
-template <class Environment>
-Launch launch_from(Environment const& environment) {
+inline Launch launch_from(Environment const& environment) {
   struct Names { char const *by, *rank, *size, *local_rank, *with; };
   constexpr std::array starters{
       Names{"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_RANK"},
@@ -44,24 +42,18 @@ Launch launch_from(Environment const& environment) {
     return value;
   };
   for (auto const& names : starters) {
-    std::optional<std::string> const rank = environment(names.rank), size = environment(names.size);
+    auto const rank = environment(names.rank), size = environment(names.size);
     if (!rank || !size || !environment(names.with)) continue;
     Launch launch{.by = names.by, .said_by = names.size};
     launch.size = number(names.size, *size, 1, 1 << 24);
     launch.rank = number(names.rank, *rank, 0, launch.size);
-    if (std::optional<std::string> const local = environment(names.local_rank))
-      launch.local_rank = number(names.local_rank, *local, 0, launch.size);
+    if (auto const local = environment(names.local_rank)) launch.local_rank = number(names.local_rank, *local, 0, launch.size);
     return launch;
   }
   return {};
 }
 
 /// The same of this process's environment.
-inline Launch launch_of_this_process() {
-  return launch_from([](std::string const& name) {
-    char const* const value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-  });
-}
+inline Launch launch_of_this_process() { return launch_from(process_environment()); }
 
 }  // namespace dew

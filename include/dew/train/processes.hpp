@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "dew/core/host_name.hpp"
 #include "dew/core/options.hpp"
 #include "dew/core/torch.hpp"
 
@@ -120,11 +120,7 @@ class OneProcess final : public Processes {
 
 namespace detail {
 /// This process's name for messages: `rank 2 (process 4711 on node7)`.
-inline std::string process_text(int rank) {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  return fmt::format("rank {} (process {} on {})", rank, ::getpid(), host.data());
-}
+inline std::string process_text(int rank) { return fmt::format("rank {} (process {} on {})", rank, ::getpid(), host_name()); }
 
 /// One wait for others: how long it has lasted, and pauses that grow from nothing to 0.2 ms. Time in which this process was itself stopped (a
 /// suspended job) counts as a second at most.

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "dew/core/file.hpp"
+#include "dew/core/host_name.hpp"
 
 namespace dew {
 
@@ -38,9 +39,7 @@ class RunLock {
                 locked.st_dev == named.st_dev;
     }
     held_ = true;
-    std::array<char, 256> host{};
-    ::gethostname(host.data(), host.size() - 1);
-    auto const text = fmt::format("process {} on {}", ::getpid(), host.data());
+    auto const text = fmt::format("process {} on {}", ::getpid(), host_name());
     if (::ftruncate(descriptor_->number(), 0) != 0 || ::pwrite(descriptor_->number(), text.data(), text.size(), 0) < 0)
       return;  // the lock holds without its text
   }

@@ -4,29 +4,17 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <cstdlib>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "dew/core/command.hpp"
+#include "dew/core/environment.hpp"
 #include "dew/core/error.hpp"
 #include "dew/train/slurm_time.hpp"
 
 namespace dew {
-
-/// The value of an environment variable; nothing where it is not set. Tests pass a function of their own.
-using Environment = std::function<std::optional<std::string>(std::string const& name)>;
-
-/// This process's environment.
-inline Environment process_environment() {
-  return [](std::string const& name) {
-    char const* const value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-  };
-}
 
 namespace detail {
 /// A whole number that is not negative in the environment; nothing where the variable is not set or empty. Throws `Error` (input) naming it.

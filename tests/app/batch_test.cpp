@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A program in a batch system: stopped by signals and by its time, requeued, divided among the tasks of an array, submitted. SLURM's programs are
 // scripts here; the real ones are tests/slurm's.
-#include <unistd.h>
-
 #include <csignal>
 
 #include "dew/app/app.hpp"
@@ -13,10 +11,13 @@
 #include "dew/metric/tracking_metrics.hpp"
 #include "dew/model/edge_classifier.hpp"
 #include "support/path_variable.hpp"
+#include "support/run_program.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
 using dew::test::PathVariable;
+using dew::test::ProgramResult;
+using dew::test::run_program;
 using dew::test::TempDir;
 namespace fs = std::filesystem;
 
@@ -36,34 +37,18 @@ struct Raise {
   static constexpr std::int64_t scoring = -1;
 };
 
-struct Result {
-  int status;
-  std::string out, err;
-};
+using Result = ProgramResult;
 
-/// Runs the program in this process, with its two output streams in files.
 Result program(Arguments const& arguments, Raise raise = {}) {
-  TempDir const folder;
-  auto const out = folder / "out", err = folder / "err";
-  std::fflush(stdout), std::fflush(stderr);
-  int const old_out = dup(1), old_err = dup(2);
-  auto* o = std::freopen(out.c_str(), "w", stdout);
-  auto* e = std::freopen(err.c_str(), "w", stderr);
-  REQUIRE((o && e));
-  std::vector<char const*> argv{"tiny"};
-  for (auto const& a : arguments) argv.push_back(a.c_str());
-  int const status =
-      App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-          .events(TrackMl{})
-          .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 4}),
-                 scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
-          .evaluate(EdgeMetrics{}, TrackingMetrics{})
-          .with(raise)
-          .run(int(argv.size()), argv.data());
-  std::fflush(stdout), std::fflush(stderr);
-  dup2(old_out, 1), dup2(old_err, 2);
-  close(old_out), close(old_err);
-  return {status, read_file(out), read_file(err)};
+  return run_program("tiny", arguments, [&](int argc, char const* const* argv) {
+    return App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
+        .events(TrackMl{})
+        .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 4}),
+               scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
+        .evaluate(EdgeMetrics{}, TrackingMetrics{})
+        .with(raise)
+        .run(argc, argv);
+  });
 }
 
 /// Six small events, made once for all tests of this process.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // The program as users meet it: commands, files, exit statuses and messages, with a small pipeline on small simulated events.
-#include <unistd.h>
-
 #include <fstream>
 
 #include "dew/app/app.hpp"
@@ -13,40 +11,27 @@
 #include "dew/metric/edge_metrics.hpp"
 #include "dew/metric/tracking_metrics.hpp"
 #include "dew/model/edge_classifier.hpp"
+#include "support/run_program.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
+using dew::test::ProgramResult;
+using dew::test::run_program;
 using dew::test::TempDir;
 namespace fs = std::filesystem;
 
 namespace {
-struct Result {
-  int status;
-  std::string out, err;
-};
+using Result = ProgramResult;
 
-/// Runs the program in this process, with its two output streams in files.
 Result program(std::vector<std::string> arguments) {
-  TempDir const folder;
-  auto const out = folder.path() / "out", err = folder.path() / "err";
-  std::fflush(stdout), std::fflush(stderr);
-  int const old_out = dup(1), old_err = dup(2);
-  auto* o = std::freopen(out.c_str(), "w", stdout);
-  auto* e = std::freopen(err.c_str(), "w", stderr);
-  REQUIRE((o && e));
-  std::vector<char const*> argv{"tiny"};
-  for (auto const& a : arguments) argv.push_back(a.c_str());
-  int const status =
-      App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-          .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
-          .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}),
-                 scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
-          .evaluate(EdgeMetrics{}, TrackingMetrics{})
-          .run(int(argv.size()), argv.data());
-  std::fflush(stdout), std::fflush(stderr);
-  dup2(old_out, 1), dup2(old_err, 2);
-  close(old_out), close(old_err);
-  return {status, read_file(out), read_file(err)};
+  return run_program("tiny", arguments, [&](int argc, char const* const* argv) {
+    return App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
+        .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
+        .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}),
+               scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
+        .evaluate(EdgeMetrics{}, TrackingMetrics{})
+        .run(argc, argv);
+  });
 }
 
 /// Three small events, made once for all tests of this process.

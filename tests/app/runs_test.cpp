@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a program's runs tell of themselves: run.json, the command `runs`, traces, and failed steps that are repeated.
-#include <unistd.h>
-
 #include "dew/app/app.hpp"
 #include "dew/cluster/connected_components.hpp"
 #include "dew/graph/geometric_graph.hpp"
@@ -10,17 +8,18 @@
 #include "dew/metric/edge_metrics.hpp"
 #include "dew/metric/tracking_metrics.hpp"
 #include "dew/model/edge_classifier.hpp"
+#include "support/run_program.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
+using dew::test::ProgramResult;
+using dew::test::run_program;
 using dew::test::TempDir;
 namespace fs = std::filesystem;
 
 namespace {
-struct Result {
-  int status;
-  std::string out, err;
-};
+using Result = ProgramResult;
+
 /// NaN on one event from its third epoch on, where a test wants it.
 struct NotANumber {
   static constexpr std::string_view name = "not_a_number";
@@ -32,28 +31,16 @@ struct NotANumber {
   }
 };
 
-/// Runs the program in this process, with its two output streams in files.
 Result program(std::vector<std::string> const& arguments) {
-  TempDir const folder;
-  auto const out = folder / "out", err = folder / "err";
-  std::fflush(stdout), std::fflush(stderr);
-  int const old_out = dup(1), old_err = dup(2);
-  auto* o = std::freopen(out.c_str(), "w", stdout);
-  auto* e = std::freopen(err.c_str(), "w", stderr);
-  REQUIRE((o && e));
-  std::vector<char const*> argv{"small"};
-  for (auto const& a : arguments) argv.push_back(a.c_str());
-  int const status = App{"small", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ScoreCut{{.threshold = 0}},
-                                           ConnectedComponents{{.score_min = 0.5}}}}
-                         .events(TrackMl{})
-                         .train(fit<EdgeClassifier>(FocalLoss{} + NotANumber{}, {.epochs = 3, .watch = "edges.auc"}),
-                                scan<ScoreCut>(maximise("score_cut.mcc"), {.steps = 5}))
-                         .evaluate(EdgeMetrics{}, TrackingMetrics{})
-                         .run(int(argv.size()), argv.data());
-  std::fflush(stdout), std::fflush(stderr);
-  dup2(old_out, 1), dup2(old_err, 2);
-  close(old_out), close(old_err);
-  return {status, read_file(out), read_file(err)};
+  return run_program("small", arguments, [&](int argc, char const* const* argv) {
+    return App{"small", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ScoreCut{{.threshold = 0}},
+                                 ConnectedComponents{{.score_min = 0.5}}}}
+        .events(TrackMl{})
+        .train(fit<EdgeClassifier>(FocalLoss{} + NotANumber{}, {.epochs = 3, .watch = "edges.auc"}),
+               scan<ScoreCut>(maximise("score_cut.mcc"), {.steps = 5}))
+        .evaluate(EdgeMetrics{}, TrackingMetrics{})
+        .run(argc, argv);
+  });
 }
 std::string events() {
   static TempDir const folder;

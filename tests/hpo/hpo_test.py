@@ -5,7 +5,6 @@ rules needs Python alone; the others are skipped where Optuna is not there.
 """
 
 import contextlib
-import importlib.util
 import json
 import math
 import os
@@ -21,29 +20,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HPO = os.path.join(HERE, "..", "..", "examples", "cluster", "hpo")
 FAKE = os.path.join(HERE, "fake_tracks.py")
 PATIENCE_S = 150
-sys.path.insert(0, HPO)
-
-
-def need(*packages):
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            if os.environ.get("DEW_PYTHON_REQUIRED"):
-                raise ImportError(package)
-            print(f"[skipped] this Python has no {package}")
-            sys.exit(0)
-
-
-def check(ok, what):
-    if not ok:
-        raise AssertionError(what)
+sys.path[:0] = [HPO, os.path.join(HERE, "..", "support")]
+from checks import check, need, wait  # noqa: E402
 
 
 def until(happened, what):
-    """Waits for something that another process does."""
-    end = time.monotonic() + PATIENCE_S
-    while not happened():
-        check(time.monotonic() < end, f"waited in vain: {what}")
-        time.sleep(0.02)
+    wait(happened, what, PATIENCE_S)
 
 
 def put(path, text):

@@ -14,6 +14,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from checks import check  # noqa: E402
+
 SEARCH = os.path.join(HERE, "..", "..", "examples", "cluster", "ray", "ray_search.py")
 SPACE = """
 [edge_classifier]
@@ -22,11 +25,6 @@ stack = ["prenorm", "skip1"]
 alpha = "float 0.2..0.8 if edge_classifier.stack == skip1"
 fit.learning_rate = "float 1e-3..2e-2 log"
 """
-
-
-def check(ok, what):
-    if not ok:
-        raise AssertionError(what)
 
 
 def search(find_tracks, *words):

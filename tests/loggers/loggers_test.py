@@ -6,7 +6,6 @@ sidecar and without_wandb need Python alone; tensorboard, wandb and osh are skip
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -20,28 +19,12 @@ import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 PATIENCE_S = 120
-
-
-def need(*packages):
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            if os.environ.get("DEW_PYTHON_REQUIRED"):
-                raise ImportError(package)
-            print(f"[skipped] this Python has no {package}")
-            sys.exit(0)
-
-
-def check(ok, what):
-    if not ok:
-        raise AssertionError(what)
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from checks import check, need, wait  # noqa: E402
 
 
 def until(happened, what):
-    """Waits for something that another process does."""
-    end = time.monotonic() + PATIENCE_S
-    while not happened():
-        check(time.monotonic() < end, f"waited in vain: {what}")
-        time.sleep(0.02)
+    wait(happened, what, PATIENCE_S)
 
 
 def json_lines(path):

@@ -21,6 +21,7 @@
 #include "dew/metric/tracking_metrics.hpp"
 #include "dew/model/condenser.hpp"
 #include "dew/model/edge_classifier.hpp"
+#include "support/seed.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
@@ -198,8 +199,7 @@ TEST_CASE("the program that other cases start" * doctest::skip()) {
 
 TEST_CASE("a training killed 20 times at random moments gives the bytes of one that was not") {
   constexpr int kills_wanted = 20;
-  auto const seed = std::random_device{}();
-  MESSAGE("seed " << seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   auto const uniform = [&](double from, double to) { return std::uniform_real_distribution<double>(from, to)(random); };
   TempDir const folder;

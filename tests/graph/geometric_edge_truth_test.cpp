@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <random>
 
+#include "support/seed.hpp"
+
 using namespace dew;
 
 namespace {
@@ -41,8 +43,7 @@ auto edges(std::vector<std::int64_t> const& source, std::vector<std::int64_t> co
 }  // namespace
 
 TEST_CASE("geometric edge truth is that of the definition, whatever the edges' direction") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   int relabelled = 0;
   for (int trial = 0; trial < 50; ++trial) {
@@ -59,8 +60,7 @@ TEST_CASE("geometric edge truth is that of the definition, whatever the edges' d
 }
 
 TEST_CASE("the kernel of the truth equals its reference on graphs of many edges, on any number of threads") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   std::vector<std::int64_t> id, layer, source, target;
   for (int i = 0; i < 3000; ++i) id.push_back(std::int64_t(random() % 500) - 1), layer.push_back(std::int64_t(random() % 22) - 2);

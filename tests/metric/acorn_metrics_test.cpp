@@ -5,6 +5,7 @@
 
 #include "metric/golden_tracks.hpp"
 #include "metric/styled_event.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using test::acorn_by_definition;
@@ -14,8 +15,7 @@ using test::styled_event;
 using test::StyledEvent;
 
 TEST_CASE("acorn's figures are those of the definition, for all particles and in every bin") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const e = styled_event(seed + trial);
     auto const figures = AcornMetrics{{.radius_bins_mm = {0, 10, 30}}}(e.record());
@@ -69,8 +69,7 @@ TEST_CASE("acorn's options are cuts") {
 }
 
 TEST_CASE("acorn's fiducial particles by charge and origin") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const e = styled_event(seed + trial);
     for (auto const charge : {CountedCharge::any, CountedCharge::charged, CountedCharge::positive, CountedCharge::negative})

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "support/seed.hpp"
+
 using namespace dew;
 
 namespace {
@@ -64,8 +66,7 @@ bool agree(CubicSpline const& spline, ByConditions const& oracle, double low, do
 }  // namespace
 
 TEST_CASE("the spline is the one that its conditions say") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   for (std::size_t n = 4; n < 12; ++n) {
     std::vector<double> x{double(random() % 10)}, y{double(random() % 10)};
@@ -113,8 +114,7 @@ TEST_CASE("the first place with a value") {
   CHECK(*spline.first(0.39) > 3);
   CHECK_FALSE(CubicSpline({1, 2, 3}, {1, 1, 1}).first(0.5));
   CHECK(*CubicSpline({1, 2, 3}, {1, 1, 1}).first(1) == 1);
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   for (int trial = 0; trial < 50; ++trial) {  // by looking at 20,000 places
     std::vector<double> x{0}, y{double(random() % 100)};

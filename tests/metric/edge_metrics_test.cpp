@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "support/seed.hpp"
+
 using namespace dew;
 
 namespace {
@@ -73,8 +75,7 @@ bool agree(Named const& expected, Named const& got) {
 }  // namespace
 
 TEST_CASE("edge figures are those of the definition") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const s = random_scores(seed + trial, 300);
     CHECK(agree(by_definition(s), named(edge_figures(s.score(), s.truth()))));

@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "support/seed.hpp"
+
 using namespace dew;
 
 namespace {
@@ -69,8 +71,7 @@ bool agree(Named const& a, Named const& b) {
 }  // namespace
 
 TEST_CASE("graph figures are those of the definition, directed, undirected and half of each") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const g = random_graph(seed + trial);
     auto const expected = by_definition(g, 0.9);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "metric/small_graph.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using test::small_graph;
@@ -35,8 +36,7 @@ std::map<std::string, double> by_definition(SmallGraph const& g, double pt_min, 
 }  // namespace
 
 TEST_CASE("learned quality is that of the definition") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 40; ++trial) {
     auto const g = small_graph(seed + trial);
     CHECK(test::are_figures(by_definition(g, 0.9, 4), LearnedGraphMetrics{}(g.graph())));

@@ -5,6 +5,7 @@
 
 #include "metric/golden_tracks.hpp"
 #include "metric/styled_event.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using test::all_are;
@@ -31,8 +32,7 @@ double figure(StyledEvent const& e, std::string const& name) { return figures_un
 }  // namespace
 
 TEST_CASE("one-to-one figures are those of the definition, for all particles and in every bin") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const e = styled_event(seed + trial);
     auto const figures = OneToOneMetrics{{.radius_bins_mm = {0, 10, 30}}}(e.record());

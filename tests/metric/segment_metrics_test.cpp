@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "metric/small_graph.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using test::small_graph;
@@ -62,8 +63,7 @@ std::map<std::string, double> named(Figures const& figures) { return {figures.be
 }  // namespace
 
 TEST_CASE("segments, components and gaps are those of the definition") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   int gaps = 0;
   for (std::uint32_t trial = 0; trial < 40; ++trial) {
     auto const g = small_graph(seed + trial);

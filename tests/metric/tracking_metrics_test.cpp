@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "metric/tracking_event.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using dew::test::are_figures;
@@ -35,8 +36,7 @@ double figure(TrackingEvent const& e, std::string const& name) { return under(Tr
 }  // namespace
 
 TEST_CASE("tracking metrics are those of the definition, at every cut and in every bin") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 30; ++trial) {
     auto const event = tracking_event(seed + trial);
     auto const figures = TrackingMetrics{}(event.record());
@@ -55,8 +55,7 @@ TEST_CASE("tracking metrics are those of the definition, at every cut and in eve
 }
 
 TEST_CASE("only which hits share a label matters, not what the labels are") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto event = tracking_event(seed + trial);
     auto const figures = TrackMatching(event.record()).score({});

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "metric/styled_event.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using test::figures_under;
@@ -15,8 +16,7 @@ bool is(double got, double expected) { return std::isnan(expected) ? std::isnan(
 }  // namespace
 
 TEST_CASE("the TrackML score is that of the definition, for all hits and in every bin") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::uint32_t trial = 0; trial < 20; ++trial) {
     auto const e = styled_event(seed + trial);
     auto const figures = TrackMlScore{{.radius_bins_mm = {0, 10, 30}}}(e.record());

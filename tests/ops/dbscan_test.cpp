@@ -7,6 +7,7 @@
 
 #include "dew/ops/dbscan_scan.hpp"
 #include "support/points.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using dew::test::lattice_points;
@@ -54,8 +55,7 @@ std::vector<DbscanStep> grid(std::vector<double> const& eps, std::vector<std::in
 }  // namespace
 
 TEST_CASE("labels are those of the textbook and of the reference, alone and in a scan") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const steps = grid({0.5, 0, 0.125, 1.25, 0.5, 3, 100}, {1, 2, 3, 4, 7, 200});
   for (std::int64_t d : {1, 2, 3, 8})
     for (std::int64_t n : {0, 1, 2, 16, 17, 150}) {
@@ -117,8 +117,7 @@ TEST_CASE("equal points, no coordinate, no point") {
 }
 
 TEST_CASE("the same labels with one thread and with two, for random reals in float") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const x = lattice_points(2000, 6, seed).to(at::kFloat) * 0.31f;
   auto const steps = grid({0.05, 0.1, 0.15, 0.3}, {1, 2, 3, 5});
   auto const before = at::get_num_threads();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/pixel_hits.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 using dew::test::pixel_hits;
@@ -50,8 +51,7 @@ std::vector<GeometricCuts> const all_cuts{{0.005, 200, 1.7}, {0.002, 100, 1.7}, 
 }  // namespace
 
 TEST_CASE("geometric edges are those of the definition") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const hits = pixel_hits(600, seed);
   auto const pairs = pixel_pairs();
   for (auto const& cuts : all_cuts) {
@@ -63,8 +63,7 @@ TEST_CASE("geometric edges are those of the definition") {
 }
 
 TEST_CASE("geometric edges are those of the definition where layers are dense, in many bins") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const pairs = pixel_pairs();
   for (auto const& layers : {std::vector<std::int64_t>{7, 8}, {8, 11}, {6, 9}, {4, 5}, {11, 12}}) {
     auto const hits = pixel_hits(2000, seed, layers);
@@ -91,8 +90,7 @@ TEST_CASE("the oracle of geometric edges rejects a missing, an extra, a turned a
 }
 
 TEST_CASE("the kernel equals its reference in edges, order and features") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const pairs = pixel_pairs();
   for (std::int64_t n : {0, 1, 2, 50, 700}) {
     auto const hits = pixel_hits(n, seed + std::uint32_t(n));
@@ -107,8 +105,7 @@ TEST_CASE("the kernel equals its reference in edges, order and features") {
 }
 
 TEST_CASE("the filter in float is sure only of what the cuts in double say, also at their edge") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   std::mt19937 random(seed);
   std::uniform_real_distribution<double> unit(-1, 1);
   std::int64_t sure = 0, dropped = 0, unsure = 0;

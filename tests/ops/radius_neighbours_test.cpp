@@ -28,8 +28,7 @@ bool are_neighbours(Tensor const& points, double radius, Boundary boundary, Neig
 }  // namespace
 
 TEST_CASE("radius neighbours are those of the definition and of the reference") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   for (std::int64_t d : {1, 2, 3, 8})
     for (std::int64_t n : {0, 1, 2, 17, 90})
       for (double radius : {0.0, 0.5, 1.25, 100.0})
@@ -59,8 +58,7 @@ TEST_CASE("the oracle of neighbours rejects a missing one, one too many and the 
 }
 
 TEST_CASE("neighbours of random reals in float, with one thread and with two") {
-  auto const seed = std::random_device{}();
-  MESSAGE("seed ", seed);
+  auto const seed = test::seed_of_input();
   auto const x = lattice_points(800, 4, seed).to(at::kFloat) * 0.37f;
   auto const before = at::get_num_threads();
   at::set_num_threads(1);

@@ -14,6 +14,7 @@
 #include "dew/core/policy.hpp"
 #include "dew/core/record.hpp"
 #include "dew/core/safetensors.hpp"
+#include "dew/core/task_queue.hpp"
 #include "dew/core/text.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/core/torch_nn.hpp"

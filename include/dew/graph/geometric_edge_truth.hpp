@@ -10,6 +10,7 @@
 
 #include "dew/core/policy.hpp"
 #include "dew/core/simd.hpp"
+#include "dew/core/task_queue.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/geometry/geometry.hpp"
 
@@ -56,9 +57,9 @@ struct GeometricEdgeTruth {
     constexpr std::int64_t chunk_size = 1 << 14;
     auto const chunks = (edges + chunk_size - 1) / chunk_size;
     std::vector<std::vector<Transition>> found(static_cast<std::size_t>(chunks));  // true edges at a transition
-    at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (auto c = begin; c < end; ++c) {
-        auto const from = c * chunk_size, to = std::min(edges, from + chunk_size);
+    share_tasks(chunks, [&](TaskQueue& tasks) {
+      while (auto const c = tasks.take()) {
+        auto const from = *c * chunk_size, to = std::min(edges, from + chunk_size);
         if (!within(source + from, target + from, to - from, hits))
           for (auto e = from; e < to; ++e)
             check(source[e] >= 0 && source[e] < hits && target[e] >= 0 && target[e] < hits,
@@ -69,7 +70,7 @@ struct GeometricEdgeTruth {
           auto const a = layer_of[source[e]], b = layer_of[target[e]];
           if (a < 0 || a >= layers || b < 0 || b >= layers) continue;
           if (auto const barrel = transitions[std::size_t(a)][std::size_t(b)]; barrel >= 0)
-            found[std::size_t(c)].push_back({id_of[source[e]], barrel, e});
+            found[std::size_t(*c)].push_back({id_of[source[e]], barrel, e});
         }
       }
     });

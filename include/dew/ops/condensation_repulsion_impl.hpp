@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dew/core/simd.hpp"
+#include "dew/core/task_queue.hpp"
 #include "dew/core/torch_nn.hpp"
 #include "dew/ops/condensation.hpp"
 #include "dew/ops/kd_tree.hpp"
@@ -217,10 +218,10 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
   auto const* q_data = q.const_data_ptr<T>();
   auto const* object_data = object.const_data_ptr<std::int64_t>();
   auto const* hits_data = hits.const_data_ptr<std::int64_t>();
-  at::parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
-    for (auto i = first; i < last; ++i)
-      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * i / chunks, m * (i + 1) / chunks, grad_x, grad_q,
-                         parts[std::size_t(i)]);
+  share_tasks(chunks, [&](TaskQueue& tasks) {
+    while (auto const i = tasks.take())
+      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * *i / chunks, m * (*i + 1) / chunks, grad_x, grad_q,
+                         parts[std::size_t(*i)]);
   });
   double sum = 0;
   for (auto const& part : parts) sum += part.sum;
@@ -229,18 +230,20 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
   auto const* alpha_data = alpha.const_data_ptr<std::int64_t>();
   constexpr auto lanes = ObjectTiles<T>::lanes;
   auto const d = tiles.dim;
-  for (std::int64_t i = 0; i < tiles.count; ++i) {
-    auto const hit = alpha_data[tiles.order[std::size_t(i)]];
-    auto const tile = i / lanes, lane = i % lanes;
-    double to_charge = 0;
-    for (auto const& part : parts) to_charge += part.grad_charge[std::size_t(i)];
-    grad_q[hit] += T(to_charge);
-    for (std::int64_t c = 0; c < d; ++c) {
-      double to_centre = 0;
-      for (auto const& part : parts) to_centre += part.grad_centre[std::size_t((tile * d + c) * lanes + lane)];
-      grad_x[hit * d + c] += T(to_centre);
+  at::parallel_for(0, tiles.count, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = begin; i < end; ++i) {
+      auto const hit = alpha_data[tiles.order[std::size_t(i)]];
+      auto const tile = i / lanes, lane = i % lanes;
+      double to_charge = 0;
+      for (auto const& part : parts) to_charge += part.grad_charge[std::size_t(i)];
+      grad_q[hit] += T(to_charge);
+      for (std::int64_t c = 0; c < d; ++c) {
+        double to_centre = 0;
+        for (auto const& part : parts) to_centre += part.grad_centre[std::size_t((tile * d + c) * lanes + lane)];
+        grad_x[hit * d + c] += T(to_centre);
+      }
     }
-  }
+  });
   return out;
 }
 

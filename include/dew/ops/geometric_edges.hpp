@@ -14,6 +14,7 @@
 
 #include "dew/core/error.hpp"
 #include "dew/core/simd.hpp"
+#include "dew/core/task_queue.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/geometry/geometry.hpp"
 #include "dew/ops/binned_layer.hpp"
@@ -209,8 +210,8 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
   for (std::int64_t i = 0; i < n; ++i)
     if (layer_of[i] >= 0 && layer_of[i] < layers) members[std::size_t(layer_of[i])].push_back(std::int32_t(i));
   std::vector binned(static_cast<std::size_t>(layers), detail::BinnedLayer({}, hits));
-  at::parallel_for(0, layers, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto l = begin; l < end; ++l) binned[std::size_t(l)] = detail::BinnedLayer(members[std::size_t(l)], hits);
+  share_tasks(layers, [&](TaskQueue& tasks) {
+    while (auto const l = tasks.take()) binned[std::size_t(*l)] = detail::BinnedLayer(members[std::size_t(*l)], hits);
   });
   struct Way {
     LayerPair pair;
@@ -231,11 +232,11 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
     std::int64_t first = 0;                               // edge
   };
   std::vector<Chunk> chunks(std::size_t((n + chunk_size - 1) / chunk_size));
-  at::parallel_for(0, std::int64_t(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+  share_tasks(std::int64_t(chunks.size()), [&](TaskQueue& tasks) {
     detail::SortedSet partners(n);
-    for (auto c = begin; c < end; ++c) {
-      auto& [targets, count_behind, _] = chunks[std::size_t(c)];
-      for (auto i = c * chunk_size; i < std::min(n, (c + 1) * chunk_size); ++i) {
+    while (auto const c = tasks.take()) {
+      auto& [targets, count_behind, _] = chunks[std::size_t(*c)];
+      for (auto i = *c * chunk_size; i < std::min(n, (*c + 1) * chunk_size); ++i) {
         if (layer_of[i] >= 0 && layer_of[i] < layers)
           for (auto const& [pair, of_pair] : from[std::size_t(layer_of[i])])
             detail::visit_partners(hits[std::size_t(i)], binned[std::size_t(pair.outer)], hits, cuts, pair, of_pair,
@@ -253,11 +254,11 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
                      at::empty({rows, 4}, position.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)};
   auto const write = [&]<class T>(T*) {
     detail::EdgeRows<T> const to{edges, undirected, out.edge_index.mutable_data_ptr<std::int64_t>(), out.features.mutable_data_ptr<T>()};
-    at::parallel_for(0, std::int64_t(chunks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-      for (auto c = begin; c < end; ++c) {
-        auto const& chunk = chunks[std::size_t(c)];
+    share_tasks(std::int64_t(chunks.size()), [&](TaskQueue& tasks) {
+      while (auto const c = tasks.take()) {
+        auto const& chunk = chunks[std::size_t(*c)];
         std::int32_t behind = 0;
-        for (auto i = c * chunk_size; i < std::min(n, (c + 1) * chunk_size); ++i) {
+        for (auto i = *c * chunk_size; i < std::min(n, (*c + 1) * chunk_size); ++i) {
           auto const before = std::exchange(behind, chunk.count_behind[std::size_t(i % chunk_size)]);
           to.write(hits, chunk.first + before, i, std::span(chunk.targets).subspan(std::size_t(before), std::size_t(behind - before)));
         }

@@ -7,15 +7,14 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "dew/core/error.hpp"
 #include "dew/core/simd.hpp"
+#include "dew/core/task_queue.hpp"
 #include "dew/core/torch.hpp"
 
 namespace dew {
@@ -89,13 +88,13 @@ class KdTree {
     d_ = std::size_t(x.size(1));
     for (std::size_t i = 0; i < std::size_t(n) * d_; ++i)
       check(std::isfinite(data[i]), "neighbour search: point {} is not finite", d_ ? i / d_ : 0);
-    original_.resize(std::size_t(n));
-    std::iota(original_.begin(), original_.end(), 0);
-    if (n > 0) build(0, n, data);
+    auto const leaves = (n + leaf_size - 1) / leaf_size;
+    original_.resize(std::size_t(n)), leaves_.resize(std::size_t(leaves));
+    nodes_.resize(std::size_t(std::max(2 * leaves - 1, 0))), boxes_.resize(nodes_.size() * 2 * d_);
+    build(n, data);
     points_.resize(std::size_t(n) * d_);
-    for (std::size_t p = 0; p < original_.size(); ++p) std::copy_n(data + std::size_t(original_[p]) * d_, d_, points_.data() + p * d_);
-    if (points.scalar_type() == at::kFloat) single_ = rough<float>();
-    else double_ = rough<double>();
+    if (points.scalar_type() == at::kFloat) arrange(single_, data);
+    else arrange(double_, data);
   }
 
   std::int32_t size() const { return std::int32_t(original_.size()); }
@@ -200,34 +199,79 @@ class KdTree {
   }
 
  private:
-  std::int32_t build(std::int32_t begin, std::int32_t end, double const* data) {
-    auto const number = std::int32_t(nodes_.size());
-    nodes_.push_back({begin, end});
-    std::vector<double> low(d_, std::numeric_limits<double>::infinity()), high(d_, -std::numeric_limits<double>::infinity());
-    for (auto p = begin; p < end; ++p)
-      for (std::size_t c = 0; c < d_; ++c) {
-        auto const value = data[std::size_t(original_[std::size_t(p)]) * d_ + c];
-        low[c] = std::min(low[c], value), high[c] = std::max(high[c], value);
-      }
-    boxes_.insert(boxes_.end(), low.begin(), low.end());
-    boxes_.insert(boxes_.end(), high.begin(), high.end());
-    if (end - begin <= leaf_size) {
-      leaves_.push_back(number);
-      return number;
+  /// A node that is not made yet. Nodes are numbered in preorder; their sizes alone tell all numbers beforehand.
+  struct Part { std::int32_t number, begin, end; };
+  /// A point and its coordinate along the dimension in which a node is cut.
+  struct Along {
+    double value;
+    std::int32_t row;
+    bool operator<(Along const& other) const { return value != other.value ? value < other.value : row < other.row; }
+  };
+
+  /// All nodes, on several threads as soon as there are several parts.
+  void build(std::int32_t n, double const* data) {
+    if (n == 0) return;
+    std::vector<Along> order(static_cast<std::size_t>(n));
+    for (std::int32_t i = 0; i < n; ++i) order[std::size_t(i)].row = i;
+    constexpr std::size_t enough = 16;       // parts, so that threads end together
+    constexpr std::int32_t worth_it = 1024;  // points of a part
+    std::vector<Part> parts{{0, 0, n}};
+    while (parts.size() < enough && n / std::int32_t(parts.size()) > worth_it) {
+      std::vector<Part> halves(2 * parts.size());
+      share_tasks(std::int64_t(parts.size()), [&](TaskQueue& tasks) {
+        while (auto const i = tasks.take()) {
+          auto const [left, right] = cut(parts[std::size_t(*i)], order, data);
+          halves[2 * std::size_t(*i)] = left, halves[2 * std::size_t(*i) + 1] = right;
+        }
+      });
+      parts = std::move(halves);
     }
+    share_tasks(std::int64_t(parts.size()), [&](TaskQueue& tasks) {
+      while (auto const i = tasks.take()) cut_to_leaves(parts[std::size_t(*i)], order, data);
+    });
+    for (std::size_t p = 0; p < order.size(); ++p) original_[p] = order[p].row;
+  }
+
+  void cut_to_leaves(Part const& part, std::vector<Along>& order, double const* data) {
+    if (part.end - part.begin <= leaf_size) {
+      make_node(part, order, data);
+      leaves_[std::size_t(part.begin / leaf_size)] = part.number;
+      return;
+    }
+    auto const [left, right] = cut(part, order, data);
+    cut_to_leaves(left, order, data);
+    cut_to_leaves(right, order, data);
+  }
+
+  /// Makes an inner node; returns its halves.
+  std::pair<Part, Part> cut(Part const& part, std::vector<Along>& order, double const* data) {
+    make_node(part, order, data);
+    auto const* low = box(part.number);
     std::size_t widest = 0;
     for (std::size_t c = 1; c < d_; ++c)
-      if (high[c] - low[c] > high[widest] - low[widest]) widest = c;
-    auto const before = [&](std::int32_t i, std::int32_t j) {
-      double const a = d_ ? data[std::size_t(i) * d_ + widest] : 0, b = d_ ? data[std::size_t(j) * d_ + widest] : 0;
-      return a != b ? a < b : i < j;
-    };
-    auto const middle = begin + ((end - begin) / 2 + leaf_size - 1) / leaf_size * leaf_size;
-    std::nth_element(original_.begin() + begin, original_.begin() + middle, original_.begin() + end, before);
-    auto const left = build(begin, middle, data), right = build(middle, end, data);
-    nodes_[std::size_t(number)].left = left;
-    nodes_[std::size_t(number)].right = right;
-    return number;
+      if (low[d_ + c] - low[c] > low[d_ + widest] - low[widest]) widest = c;
+    for (auto p = part.begin; p < part.end; ++p) {
+      auto& [value, row] = order[std::size_t(p)];
+      value = d_ ? data[std::size_t(row) * d_ + widest] : 0;
+    }
+    auto const middle = part.begin + ((part.end - part.begin) / 2 + leaf_size - 1) / leaf_size * leaf_size;
+    std::nth_element(order.begin() + part.begin, order.begin() + middle, order.begin() + part.end);
+    auto const leaves_left = (middle - part.begin) / leaf_size;
+    auto& node = nodes_[std::size_t(part.number)];
+    node.left = part.number + 1, node.right = part.number + 2 * leaves_left;
+    return {{node.left, part.begin, middle}, {node.right, middle, part.end}};
+  }
+
+  /// The range and the box of a node.
+  void make_node(Part const& part, std::vector<Along> const& order, double const* data) {
+    nodes_[std::size_t(part.number)] = {part.begin, part.end};
+    auto *const low = boxes_.data() + std::size_t(part.number) * 2 * d_, *const high = low + d_;
+    std::fill_n(low, d_, std::numeric_limits<double>::infinity());
+    std::fill_n(high, d_, -std::numeric_limits<double>::infinity());
+    for (auto p = part.begin; p < part.end; ++p) {
+      auto const* x = data + std::size_t(order[std::size_t(p)].row) * d_;
+      for (std::size_t c = 0; c < d_; ++c) low[c] = std::min(low[c], x[c]), high[c] = std::max(high[c], x[c]);
+    }
   }
 
   /// Coordinates for the comparisons that come first, in T.
@@ -238,14 +282,24 @@ class KdTree {
     bool used() const { return !points.empty(); }
   };
 
-  template <class T> Rough<T> rough() const {
+  /// Copies the points to their places.
+  template <class T> void arrange(Rough<T>& rough, double const* data) {
     auto const n = original_.size(), width = std::size_t(leaf_size);
-    Rough<T> out{{points_.begin(), points_.end()}, std::vector<T>(leaves_.size() * width * d_, std::numeric_limits<T>::quiet_NaN()), {}};
-    for (std::size_t p = 0; p < n; ++p)
-      for (std::size_t c = 0; c < d_; ++c) out.blocks[(p / width * d_ + c) * width + p % width] = T(points_[p * d_ + c]);
-    for (auto leaf : leaves_)
-      for (std::size_t c = 0; c < 2 * d_; ++c) out.boxes.push_back(T(boxes_[std::size_t(leaf) * 2 * d_ + c]));
-    return out;
+    rough.points.resize(n * d_), rough.blocks.resize(leaves_.size() * width * d_), rough.boxes.resize(leaves_.size() * 2 * d_);
+    at::parallel_for(0, std::int64_t(leaves_.size()), 64, [&](std::int64_t begin, std::int64_t end) {
+      for (auto leaf = std::size_t(begin); leaf < std::size_t(end); ++leaf) {
+        auto* block = rough.blocks.data() + leaf * width * d_;
+        std::fill_n(block, width * d_, std::numeric_limits<T>::quiet_NaN());
+        for (auto p = leaf * width; p < std::min(n, (leaf + 1) * width); ++p)
+          for (std::size_t c = 0; c < d_; ++c) {
+            auto const value = data[std::size_t(original_[p]) * d_ + c];
+            points_[p * d_ + c] = value;
+            rough.points[p * d_ + c] = block[c * width + p % width] = T(value);
+          }
+        auto const* exact = box(leaves_[leaf]);
+        for (std::size_t c = 0; c < 2 * d_; ++c) rough.boxes[leaf * 2 * d_ + c] = T(exact[c]);
+      }
+    });
   }
 
   template <class T, class Wanted, class Radius2, class Visit>

@@ -11,6 +11,7 @@
 #include "dew/ops/kd_tree.hpp"
 #include "dew/ops/message_passing.hpp"
 #include "dew/ops/nearest_neighbours.hpp"
+#include "dew/ops/neighbours.hpp"
 #include "dew/ops/radius_neighbours.hpp"
 #include "dew/ops/repulsive_pairs.hpp"
 #include "dew/ops/union_find.hpp"

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "dew/core/task_queue.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/ops/kd_tree.hpp"
 #include "dew/ops/union_find.hpp"
@@ -28,14 +29,16 @@ inline void check_dbscan(DbscanStep const& step) {
   check(step.min_points >= 1, ErrorKind::usage, "dbscan: expected min_points ≥ 1, got {}", step.min_points);
 }
 
-/// Labels from sets of core points: clusters numbered by their lowest core index, −1 elsewhere.
-inline std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> const& core) {
-  std::vector<std::int64_t> labels(core.size(), -1);
+/// Labels [N] from sets of places that are core points: clusters numbered by their lowest core row, −1 elsewhere.
+inline std::vector<std::int64_t> core_labels(KdTree const& tree, UnionFind& sets, std::vector<char> const& core) {
+  std::vector<std::int32_t> place_of(core.size());
+  for (std::int32_t place = 0; place < tree.size(); ++place) place_of[std::size_t(tree.original(place))] = place;
+  std::vector<std::int64_t> labels(core.size(), -1), of_root(core.size(), -1);
   std::int64_t next = 0;
   for (std::size_t i = 0; i < core.size(); ++i)
-    if (core[i]) {  // a root is the lowest member, so it comes first
-      auto const root = std::size_t(sets.find(std::int32_t(i)));
-      labels[i] = root == i ? next++ : labels[root];
+    if (core[std::size_t(place_of[i])]) {
+      auto& label = of_root[std::size_t(sets.find(place_of[i]))];
+      labels[i] = label < 0 ? label = next++ : label;
     }
   return labels;
 }
@@ -43,12 +46,16 @@ inline std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> 
 /// Calls `visit(leaf)` for every leaf, on several threads.
 template <class Visit>
 void for_leaves(KdTree const& tree, Visit const& visit) {
-  at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
-    for (auto leaf = begin; leaf < end; ++leaf) visit(tree.leaves()[std::size_t(leaf)]);
+  constexpr std::int64_t chunk_size = 8;  // leaves
+  auto const leaves = std::int64_t(tree.leaves().size());
+  share_tasks((leaves + chunk_size - 1) / chunk_size, [&](TaskQueue& tasks) {
+    while (auto const chunk = tasks.take())
+      for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size); ++leaf)
+        visit(tree.leaves()[std::size_t(leaf)]);
   });
 }
 
-/// The points with at least `min_points` points at distance ≤ eps, itself included.
+/// By place: whether at least `min_points` points are at distance ≤ eps, itself included.
 inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step) {
   std::vector<char> core(std::size_t(tree.size()), 0);
   double const eps2 = step.eps * step.eps;
@@ -63,8 +70,7 @@ inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step)
             queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2; },
             [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - queries.begin)]; });
     });
-    for (auto i = queries.begin; i < queries.end; ++i)
-      core[std::size_t(tree.original(i))] = count[std::size_t(i - queries.begin)] >= step.min_points;
+    for (auto i = queries.begin; i < queries.end; ++i) core[std::size_t(i)] = count[std::size_t(i - queries.begin)] >= step.min_points;
   });
   return core;
 }
@@ -73,8 +79,8 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
   double const eps2 = step.eps * step.eps;
   auto const n = std::size_t(tree.size());
   auto const core = step.min_points == 1 ? std::vector<char>(n, 1) : core_points(tree, step);
-  auto const is_core = [&](std::int32_t place) { return core[std::size_t(tree.original(place))] != 0; };
-  UnionFind sets(tree.size());
+  auto const is_core = [&](std::int32_t place) { return core[std::size_t(place)] != 0; };
+  UnionFind sets(tree.size());  // of places: near points are near in memory
   for_leaves(tree, [&](std::int32_t own) {
     auto const queries = tree.nodes()[std::size_t(own)];
     tree.visit_near(own, eps2, true, [&](KdTree::Node const& node, bool whole) {
@@ -84,17 +90,17 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
         if (first == queries.end) return;
         for (auto const& range : {queries, node})
           for (auto p = range.begin; p < range.end; ++p)
-            if (is_core(p)) sets.unite_shared(tree.original(first), tree.original(p));
+            if (is_core(p)) sets.unite_shared(first, p);
         return;
       }
       tree.visit_pairs(
           queries, node, is_core, [&](std::int32_t) { return eps2; },
           [&](std::int32_t p, std::int32_t q, double) {
-            if (q > p && is_core(q)) sets.unite_shared(tree.original(p), tree.original(q));
+            if (q > p && is_core(q)) sets.unite_shared(p, q);
           });
     });
   });
-  auto labels = core_labels(sets, core);
+  auto labels = core_labels(tree, sets, core);
   if (step.min_points <= 2) return labels;  // a point with a core neighbour is then core itself
   for_leaves(tree, [&](std::int32_t own) {
     auto const queries = tree.nodes()[std::size_t(own)];

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "dew/core/task_queue.hpp"
 #include "dew/ops/dbscan.hpp"
 
 namespace dew {
@@ -28,10 +29,10 @@ struct SteppedPairs {
     auto const leaves = std::int64_t(tree.leaves().size()), chunks = (leaves + chunk_size - 1) / chunk_size;
     std::vector<std::vector<std::size_t>> place(std::size_t(chunks), std::vector<std::size_t>(eps2.size(), 0));
     auto const search = [&](std::atomic<std::int64_t>& total, auto&& found) {
-      at::parallel_for(0, chunks, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (auto chunk = begin; chunk < end; ++chunk)
-          for (auto leaf = chunk * chunk_size; leaf < std::min(leaves, (chunk + 1) * chunk_size) && total <= max_pairs; ++leaf)
-            total += visit_pairs(tree, tree.leaves()[std::size_t(leaf)], eps2, place[std::size_t(chunk)], found);
+      share_tasks(chunks, [&](TaskQueue& tasks) {
+        while (auto const chunk = tasks.take())
+          for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size) && total <= max_pairs; ++leaf)
+            total += visit_pairs(tree, tree.leaves()[std::size_t(leaf)], eps2, place[std::size_t(*chunk)], found);
       });
     };
     std::atomic<std::int64_t> total = 0, again = 0;
@@ -101,6 +102,18 @@ struct NearestSteps {
     ++n;
   }
 };
+
+/// Labels from sets of core points: clusters numbered by their lowest core index, −1 elsewhere.
+inline std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> const& core) {
+  std::vector<std::int64_t> labels(core.size(), -1);
+  std::int64_t next = 0;
+  for (std::size_t i = 0; i < core.size(); ++i)
+    if (core[i]) {  // a root is the lowest member, so it comes first
+      auto const root = std::size_t(sets.find(std::int32_t(i)));
+      labels[i] = root == i ? next++ : labels[root];
+    }
+  return labels;
+}
 
 /// For one m, calls `done(step, labels)` for every step in turn; clusters only grow from one to the next.
 template <class Done>

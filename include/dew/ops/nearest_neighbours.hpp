@@ -5,14 +5,16 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "dew/core/task_queue.hpp"
 #include "dew/core/torch.hpp"
 #include "dew/ops/kd_tree.hpp"
 #include "dew/ops/nearest_by_products.hpp"
 #include "dew/ops/nearest_list.hpp"
-#include "dew/ops/radius_neighbours.hpp"
+#include "dew/ops/neighbours.hpp"
 
 namespace dew {
 
@@ -29,61 +31,90 @@ inline NeighbourSearch faster_search(std::int64_t d, std::int64_t k) {
   return k < 4 || (d <= 8 && k < 8) ? NeighbourSearch::tree : NeighbourSearch::products;
 }
 
-/// Calls `keep(place, candidates)` for every point.
-template <class Keep>
-void nearest_by_products(KdTree const& tree, std::size_t k, double radius2, Self self, Keep const& keep) {
-  auto const nodes = tree.nodes_of(NearestByProducts::queries_of_node);
-  at::parallel_for(0, std::int64_t(nodes.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    NearestByProducts nearest(tree, k, radius2, self == Self::included);
-    for (auto i = begin; i < end; ++i) nearest(nodes[std::size_t(i)], keep);
-  });
-}
+/// The k nearest of each point within a radius, nearest first.
+class NearestRows {
+ public:
+  NearestRows(KdTree const& tree, std::size_t k, double radius, Self self) : tree_(tree), k_(k), radius2_(radius * radius), self_(self) {}
 
-/// The same by the distances to the points of near leaves.
-template <class Keep>
-void nearest_by_leaves(KdTree const& tree, std::size_t k, double radius2, Self self, Keep const& keep) {
-  at::parallel_for(0, std::int64_t(tree.leaves().size()), 4, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<NearestList> nearest(KdTree::leaf_size, NearestList(k, radius2));
-    for (auto l = begin; l < end; ++l) {
-      auto const leaf = tree.leaves()[std::size_t(l)];
-      auto const queries = tree.nodes()[std::size_t(leaf)];
-      for (auto& list : nearest) list.clear();
-      auto const of = [&](std::int32_t i) -> NearestList& { return nearest[std::size_t(i - queries.begin)]; };
-      tree.visit_nearest(leaf, radius2, [&](KdTree::Node const& node) {
-        tree.visit_pairs(
-            queries, node, [](std::int32_t) { return true; }, [&](std::int32_t i) { return of(i).worst(); },
-            [&](std::int32_t i, std::int32_t j, double d2) {
-              if (j != i || self == Self::included) of(i).offer(d2, tree.original(j));
-            });
-        double worst = 0;
-        for (auto i = queries.begin; i < queries.end; ++i) worst = std::max(worst, of(i).worst());
-        return worst;
-      });
-      for (auto i = queries.begin; i < queries.end; ++i) keep(i, of(i));
+  NeighbourRows by_products() const {
+    auto const nodes = tree_.nodes_of(NearestByProducts::queries_of_node);
+    NeighbourRows out(tree_, std::int64_t(nodes.size()));
+    share_tasks(std::int64_t(nodes.size()), [&](TaskQueue& tasks) {
+      NearestByProducts nearest(tree_, k_, radius2_, self_ == Self::included);
+      while (auto const task = tasks.take()) {
+        NeighbourRows::Part part;
+        part.reserve(NearestByProducts::queries_of_node * std::min(k_, usual));
+        nearest(nodes[std::size_t(*task)], [&](std::int32_t place, NearestList const& of) { add(place, of, part); });
+        out.put(*task, std::move(part));
+      }
+    });
+    return out;
+  }
+
+  /// The same by the distances to the points of near leaves.
+  NeighbourRows by_leaves() const {
+    constexpr std::int64_t chunk_size = 8;  // leaves
+    auto const leaves = std::int64_t(tree_.leaves().size()), chunks = (leaves + chunk_size - 1) / chunk_size;
+    NeighbourRows out(tree_, chunks);
+    share_tasks(chunks, [&](TaskQueue& tasks) {
+      std::vector<NearestList> nearest(KdTree::leaf_size, NearestList(k_, radius2_));
+      while (auto const chunk = tasks.take()) {
+        NeighbourRows::Part part;
+        part.reserve(chunk_size * KdTree::leaf_size * std::min(k_, usual));
+        for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size); ++leaf)
+          search(tree_.leaves()[std::size_t(leaf)], nearest, part);
+        out.put(*chunk, std::move(part));
+      }
+    });
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t usual = 64;  ///< neighbours that room is made for beforehand
+
+  void search(std::int32_t leaf, std::vector<NearestList>& nearest, NeighbourRows::Part& part) const {
+    auto const queries = tree_.nodes()[std::size_t(leaf)];
+    for (auto& list : nearest) list.clear();
+    auto const of = [&](std::int32_t i) -> NearestList& { return nearest[std::size_t(i - queries.begin)]; };
+    tree_.visit_nearest(leaf, radius2_, [&](KdTree::Node const& node) {
+      tree_.visit_pairs(
+          queries, node, [](std::int32_t) { return true; }, [&](std::int32_t i) { return of(i).worst(); },
+          [&](std::int32_t i, std::int32_t j, double d2) {
+            if (j != i || self_ == Self::included) of(i).offer(d2, tree_.original(j));
+          });
+      double worst = 0;
+      for (auto i = queries.begin; i < queries.end; ++i) worst = std::max(worst, of(i).worst());
+      return worst;
+    });
+    for (auto i = queries.begin; i < queries.end; ++i) add(i, of(i), part);
+  }
+
+  void add(std::int32_t place, NearestList const& nearest, NeighbourRows::Part& part) const {
+    std::span row(nearest.entries());
+    while (!row.empty() && !(row.back().first < radius2_)) row = row.first(row.size() - 1);
+    part.begin(place);
+    auto left_out = row.end();
+    if (self_ == Self::included && !row.empty()) {  // itself first; if k others at the same place left no room, the last of them goes
+      part.add(tree_.original(place), 0);
+      left_out = std::find(row.begin(), row.end(), std::pair(0.0, tree_.original(place)));
+      if (left_out == row.end()) --left_out;
     }
-  });
-}
+    for (auto at = row.begin(); at != row.end(); ++at)
+      if (at != left_out) part.add(at->second, std::sqrt(at->first));
+  }
+
+  KdTree const& tree_;
+  std::size_t k_;
+  double radius2_;
+  Self self_;
+};
 
 inline Neighbours nearest_neighbours(Tensor const& points, std::int64_t k, double radius, Self self, NeighbourSearch search) {
   KdTree const tree(points);
-  auto const n = std::int64_t(tree.size());
-  k = std::min(k, n);
-  std::vector<std::vector<std::pair<std::int32_t, double>>> found(static_cast<std::size_t>(n));
-  auto const keep = [&](std::int32_t place, NearestList const& nearest) {
-    auto row = nearest.entries();
-    while (!row.empty() && !(row.back().first < radius * radius)) row.pop_back();
-    if (self == Self::included) {  // itself first, before others at the same place
-      auto const own = std::pair(0.0, tree.original(place));
-      if (auto const at = std::find(row.begin(), row.end(), own); at != row.end()) std::rotate(row.begin(), at, at + 1);
-      else if (!row.empty()) row.pop_back(), row.insert(row.begin(), own);
-    }
-    auto& out = found[std::size_t(tree.original(place))];
-    out.reserve(row.size());
-    for (auto const& [d2, j] : row) out.emplace_back(j, std::sqrt(d2));
-  };
-  if (k > 0 && search == NeighbourSearch::products) nearest_by_products(tree, std::size_t(k), radius * radius, self, keep);
-  if (k > 0 && search == NeighbourSearch::tree) nearest_by_leaves(tree, std::size_t(k), radius * radius, self, keep);
-  return in_compressed_rows(found, points);
+  k = std::min(k, std::int64_t(tree.size()));
+  if (k == 0) return NeighbourRows(tree, 0).compressed(points);
+  NearestRows const nearest(tree, std::size_t(k), radius, self);
+  return (search == NeighbourSearch::products ? nearest.by_products() : nearest.by_leaves()).compressed(points);
 }
 }  // namespace detail
 

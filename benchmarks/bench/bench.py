@@ -63,6 +63,7 @@ ROWS = [
     Row("event", [python("pandas, torch_geometric, scikit-learn", "event", None)], recorded=("hipt", "full")),
     Row("epoch", [python("torch_geometric", "epoch", None)]),
 ]  # fmt: skip
+LONG_ROWS = ("ec_inference", "ec_step", "oc_step")
 EVENT_AIM_SECONDS = 3  # of a recorded full event, with 2 threads
 
 
@@ -226,6 +227,7 @@ class Bench:
         }
         self.rates = {}
         self.rows = []
+        self.alone = {}  # (row, d, set, threads) → what dew took
         self.failed = {}  # (row, d, peer) → why, at which n: larger ones are left out
         self.slow = {}  # the same with the set → what came of a run with 2 threads, where that is the only one
         self.checked = set()
@@ -301,6 +303,11 @@ class Bench:
         if self.late():
             out["reason"] = "not run: the time was up"
             return out
+        without = self.left_out(key, folder, threads, n or 0)
+        alone = (row.name, row.d, folder.name, threads)
+        if without and alone in self.alone:  # measured beside another peer's place already
+            out.update(self.alone[alone], reason=without)
+            return out
         try:
             cost, first = self.first_of_ours(row, folder, threads)
         except Failed as failed:
@@ -340,6 +347,7 @@ class Bench:
         out["limit_s"] = self.limit(row, threads, cost, folder)
         if out["limit_s"] and out["ours_s"]:
             out["of_limit"] = round(out["limit_s"] / out["ours_s"], 3)
+        self.alone[alone] = {field: out[field] for field in ("n", "ours_s", "ours_mb", "limit_s", "of_limit")}
         self.judge(row, out, reasons)
         out["reason"] = "; ".join(reasons) or None
         return out
@@ -374,15 +382,21 @@ class Bench:
             ours.ask(60, do="trim")  # room for the peer
         return cost, first
 
+    def left_out(self, key, folder, threads, n):
+        """Why a peer is not run, if it is not."""
+        called = key[2]
+        if key in self.failed and self.failed[key][1] <= n:
+            return f"{called} left out: {self.failed[key][0]} at n = {self.failed[key][1]:,}"
+        if (key, folder.name) in self.slow and threads == 1:
+            return f"{called} ran once, with 2 threads: {self.slow[key, folder.name]}"
+        return None
+
     def first_of_peer(self, row, folder, peer, threads, n, reasons):
         """A first run of the peer with its memory; nothing where it is left out, and `reasons` says why."""
         called, side, other_row, _ = peer
         key = (row.name, row.d, called)
-        if key in self.failed and self.failed[key][1] <= n:
-            reasons.append(f"{called} left out: {self.failed[key][0]} at n = {self.failed[key][1]:,}")
-            return None
-        if (key, folder.name) in self.slow and threads == 1:
-            reasons.append(f"{called} ran once, with 2 threads: {self.slow[key, folder.name]}")
+        if without := self.left_out(key, folder, threads, n):
+            reasons.append(without)
             return None
         for name, child in self.children.items():
             if name not in ("dew", side):
@@ -430,11 +444,12 @@ class Bench:
         rows = [row for row in ROWS if not self.options.rows or row.name in self.options.rows]
         for name, n in self.sets():
             print(f"\n{name}\n{HEAD}", flush=True)
-            for row in rows:
-                if n is None and name not in row.recorded:
-                    continue
-                for peer in row.peers:
-                    for threads in sorted(self.options.threads, reverse=True):  # whether a peer is slow is seen with 2
+            # Whether a peer is slow is seen with 2 threads; what takes longest comes last, should the time be up.
+            for threads in sorted(self.options.threads, reverse=True):
+                for row in sorted(rows, key=lambda row: row.name in LONG_ROWS):
+                    if n is None and name not in row.recorded:
+                        continue
+                    for peer in row.peers:
                         out = self.case(row, self.data / name, peer, threads, n)
                         self.rows.append(out)
                         print(line_of(out), flush=True)

@@ -75,6 +75,24 @@ class DriverTest(unittest.TestCase):
         self.assertEqual((out["other_s"], out["ratio"], out["reason"]), (None, None, "peer left out: over 16 GB at n = 50,000"))
         self.assertIsNotNone(out["ours_s"])
 
+    def test_a_row_without_its_peers_is_measured_once(self):
+        bench = self.bench(child(5e-4, limit=10000))
+        first, second = self.case(bench, 50000), self.case(bench, 100000)
+        asked = bench.children["dew"].ask
+        bench.children["dew"].ask = lambda *_, **__: self.fail("dew was asked again")
+        out = self.case(bench, 100000)
+        self.assertEqual({**out, "reason": ""}, {**second, "reason": ""})
+        self.assertNotEqual(out["ours_s"], first["ours_s"])
+        bench.children["dew"].ask = asked
+        self.assertIsNotNone(self.case(bench, 100000, threads=1)["ours_s"])
+
+    def test_short_runs_come_several_in_a_turn(self):
+        bench = self.bench(child(5e-4))
+        bench.children["dew"].ask(5, do="prepare", set="sim_10")
+        self.assertEqual(len(bench.turn("dew", 1e-3)), 8)
+        self.assertEqual(len(bench.turn("dew", 0.02)), 2)
+        self.assertEqual(len(bench.turn("dew", 20)), 1)
+
     def test_another_result_is_an_error(self):
         bench = self.bench(child(5e-4))
         bench.check = lambda *_: "off by 1"

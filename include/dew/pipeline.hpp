@@ -4,3 +4,4 @@
 #include "dew/pipeline/any_of.hpp"
 #include "dew/pipeline/pipeline.hpp"
 #include "dew/pipeline/trained.hpp"
+#include "dew/pipeline/with_options.hpp"

@@ -11,6 +11,7 @@
 #include "dew/train/core_share.hpp"
 #include "dew/train/event_file.hpp"
 #include "dew/train/event_store.hpp"
+#include "dew/train/figures_asked.hpp"
 #include "dew/train/fit.hpp"
 #include "dew/train/gradient_sums.hpp"
 #include "dew/train/gradient_watch.hpp"

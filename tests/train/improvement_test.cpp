@@ -210,9 +210,11 @@ TEST_CASE("a watched figure that is not measured behind the fit is refused befor
   CHECK(steps == 0);
 
   auto trained = fresh();
-  Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, settings());
-  CHECK_THROWS_WITH_AS(trainer.run(fit<ToyModel>(ToyLoss{}, {.watch = "toy_metric.write"})),
-                       "toy_model.fit.watch: there is no figure 'toy_metric.write'; the nearest is 'toy_metric.right'", Error);
+  Trainer trainer(trained, ToySource{}, std::tuple{ToyMetric{}}, settings(), Callbacks{}.add(Count{&steps}));
+  CHECK_THROWS_WITH_AS(
+      trainer.run(fit<ToyModel>(ToyLoss{}, {.watch = "toy_metric.write"})),
+      "toy_model.fit.watch: there is no figure 'toy_metric.write'; the nearest is 'toy_metric.right'; there are toy_metric.right", Error);
+  CHECK(steps == 0);
 }
 
 TEST_CASE("a fit ends at its first step after its time limit, which counts across interruptions") {

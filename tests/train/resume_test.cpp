@@ -302,9 +302,25 @@ TEST_CASE("a checkpoint's score is the figure that is asked for, and a misspelt 
   REQUIRE(right.size() == 2);
   CHECK(right[0] > 0.5);
   CHECK_THROWS_WITH_AS(scores("toy_metric.write"),
-                       "checkpoint.metric: there is no figure 'toy_metric.write'; the nearest is 'toy_metric.right'", Error);
+                       "checkpoint.metric: there is no figure 'toy_metric.write'; the nearest is 'toy_metric.right'; there are "
+                       "toy_metric.right",
+                       Error);
   CHECK_THROWS_WITH_AS(scores("toi_metric.right"),
                        "checkpoint.metric: 'toi_metric.right' is no figure of toy_metric., drawn., wide., loss.toy_loss", Error);
+}
+
+TEST_CASE("to look for the figures that are asked for changes nothing that follows") {
+  auto const one = std::tuple(fit<ToyModel>(ToyLoss{}, {.epochs = 3}));  // behind it `drawn` is measured
+  auto const training = [&](std::string const& metric) {
+    GlobalSeed const seeded(5);  // the metric `drawn` tells where it stands
+    auto s = settings();
+    s.checkpoint.metric = metric;
+    return train(one, s, {}, [](auto const&, auto) {});
+  };
+  auto const plain = training("");
+  CHECK(plain.told.size() > 12);
+  CHECK(training("toy_metric.right") == plain);
+  CHECK(training("drawn.number") == plain);
 }
 
 TEST_CASE("another training's checkpoint is refused with every difference") {

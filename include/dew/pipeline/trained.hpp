@@ -72,10 +72,8 @@ class Trained<Pipeline<S...>> {
       : pipeline(std::move(p)), seed_(seed), device_(device) {
     require_keys<typename R::KeySet>();
     at::NoGradGuard no_grad;
-    auto small = sample;
-    if constexpr (requires { sample.template rows<Hits>(); })
-      small = sample.select(at::arange(sample.template rows<Hits>(), at::TensorOptions(sample.device()).dtype(at::kLong)) < 64, Hits{});
-    make_from<0>(start(small.to(device)), context(small.device()));
+    auto const few = few_hits(sample);
+    make_from<0>(start(few.to(device)), context(few.device()));
   }
   /// Fresh modules from widths, as a checkpoint holds them.
   Trained(PipelineType p, std::array<Widths, sizeof...(S)> widths, std::uint64_t seed)
@@ -135,6 +133,14 @@ class Trained<Pipeline<S...>> {
         else return merged;
       }
     }
+  }
+
+  /// The first 64 hits of an event: enough to see, in a moment, what stages write and metrics give. An event without hits as it is.
+  template <class R>
+  static R few_hits(R const& event) {
+    if constexpr (requires { event.template rows<Hits>(); })
+      return event.select(at::arange(event.template rows<Hits>(), at::TensorOptions(event.device()).dtype(at::kLong)) < 64, Hits{});
+    else return event;
   }
 
   /// Adds `OriginalRow` when a stage of this pipeline can drop hits.

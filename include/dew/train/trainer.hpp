@@ -11,6 +11,7 @@
 #include "dew/train/checkpoint.hpp"
 #include "dew/train/clock.hpp"
 #include "dew/train/event_store.hpp"
+#include "dew/train/figures_asked.hpp"
 #include "dew/train/gradient_sums.hpp"
 #include "dew/train/measure.hpp"
 #include "dew/train/not_finite.hpp"
@@ -234,33 +235,35 @@ class Trainer {
     if (o.keep_best > 0 && !std::isnan(state_.score)) return true;
     return !state_.over && ((o.every_epochs > 0 && state_.epoch % o.every_epochs == 0) || due(state_.number - 1));
   }
-  /// The figure of a validation that an option names; the validation loss where it names none. NaN where there is none.
-  static double figure_of(EpochEnded const& ended, std::string const& figure, std::string const& option) {
+  /// The figure of a validation by its full name, or the validation loss for none. NaN where it was not measured.
+  static double figure_of(EpochEnded const& ended, std::string const& figure) {
     if (figure.empty()) return ended.validation_loss;
-    std::vector<std::string> names;
-    for (auto const& [name, value] : ended.validation) {
-      if (name == figure) return value;
-      if (name.starts_with(figure.substr(0, figure.find('.') + 1))) names.push_back(name);
-    }
-    check(names.empty() || figure.starts_with("loss."), ErrorKind::usage, "{}: there is no figure '{}'; the nearest is '{}'", option,
-          figure, nearest_name(figure, names));
-    return std::nan("");
+    auto const at = std::find_if(ended.validation.begin(), ended.validation.end(), [&](auto const& one) { return one.first == figure; });
+    return at == ended.validation.end() ? std::nan("") : at->second;
   }
-  /// A misspelt metric or term is noticed before the first step, a misspelt figure of a metric at its first validation.
+  /// A misspelt figure is noticed before the first step: those of metrics are looked for in what they give of a few hits of one event, or
+  /// else of the whole event. Costs that event's reading where an option names such a figure.
   template <class... Part> void check_figures(Part const&... parts) const {
+    FiguresAsked asked;
     std::vector<std::string> known;
     (known.push_back(std::string(M::name) + "."), ...);
     (add_terms(known, parts), ...);
-    check_figure(settings_.checkpoint.metric, "checkpoint.metric", known);
-    (check_options(parts), ...);
-  }
-  static void check_figure(std::string const& figure, std::string const& option, std::vector<std::string> const& known) {
-    auto const is_of = [&](std::string const& k) { return k.ends_with('.') ? figure.starts_with(k) : figure == k; };
-    check(figure.empty() || std::any_of(known.begin(), known.end(), is_of), ErrorKind::usage, "{}: '{}' is no figure of {}", option, figure,
-          detail::listed(known));
+    asked.add("checkpoint.metric", settings_.checkpoint.metric, known);
+    (ask(asked, parts), ...);
+    if (!asked.missing() && !(measured_by_grid(parts) || ...)) return;
+    auto const id = settings_.validate.empty() ? settings_.train.front() : settings_.validate.front();
+    auto const event = store_.source().labelled(id);
+    auto const few = Trained<P>::few_hits(event);
+    (ask_grid(few, id, parts), ...);
+    if (!asked.missing()) return;
+    asked.look_in(figure_names(trained_, few, id, metrics_));
+    if (!asked.missing()) return;
+    auto const names = figure_names(trained_, event, id, metrics_);
+    asked.look_in(names);
+    asked.demand(names);
   }
   /// What a fit watches has to be measured behind it, before the next stage that learns.
-  template <class S, class L> static void check_options(Fit<S, L> const& f) {
+  template <class S, class L> static void ask(FiguresAsked& asked, Fit<S, L> const& f) {
     auto const stage = std::string(Fit<S, L>::template name<P>());
     check_fit_options(f.options, stage);
     std::vector<std::string> known;
@@ -270,9 +273,38 @@ class Trainer {
     };
     (add(detail::place_of<P, M>, M::name), ...);
     add_terms(known, f);
-    check_figure(f.options.watch, stage + ".fit.watch", known);
+    asked.add(stage + ".fit.watch", f.options.watch, known);
   }
-  template <class S, class G> static void check_options(Scan<S, G> const&) {}
+  /// What a scan goes by has to be measurable behind its stage.
+  template <class S, class G> static void ask(FiguresAsked& asked, Scan<S, G> const& s) {
+    if (measured_by_grid(s)) return;
+    auto const option = fmt::format("{}.scan.metric", Scan<S, G>::template name<P>());
+    check(!s.goal.metric.empty(), ErrorKind::usage, "{}: says no figure that the scan is to go by", option);
+    std::vector<std::string> known;
+    [[maybe_unused]] auto const add = [&](bool can_be_measured, std::string_view name) {
+      if (can_be_measured) known.push_back(std::string(name) + ".");
+    };
+    (add(contains_all<KeysBehind<Scan<S, G>::template index<P>() + 1>, ReadsOf<M>>, M::name), ...);
+    asked.add(option, s.goal.metric, known);
+  }
+  template <std::size_t n> using KeysBehind = typename P::template KeysAfterFirst<n, typename EventStore<P, Source>::Labelled::KeySet>;
+  /// Whether a scan goes by a figure that its grid measures itself.
+  template <class S, class L> static bool measured_by_grid(Fit<S, L> const&) { return false; }
+  template <class S, class G> static bool measured_by_grid(Scan<S, G> const& s) {
+    constexpr std::size_t at = Scan<S, G>::template index<P>();
+    if constexpr (MeasuresItself<G> && contains_all<KeysBehind<at>, GridReads<G>>)
+      return s.goal.metric.starts_with(fmt::format("{}.", Scan<S, G>::template name<P>()));
+    else return false;
+  }
+  /// The grid refuses a figure that it does not know.
+  template <class R, class S, class L> void ask_grid(R const&, std::int64_t, Fit<S, L> const&) const {}
+  template <class R, class S, class G> void ask_grid(R const& event, std::int64_t id, Scan<S, G> const& s) const {
+    if (!measured_by_grid(s)) return;
+    at::NoGradGuard no_grad;
+    GlobalSeed const seeded(trained_.seed(), trained_.device());  // leaves random numbers as they were
+    constexpr std::size_t at = Scan<S, G>::template index<P>();
+    (void)own_figures(s, trained_.template run<0, at>(Trained<P>::start(event.to(trained_.device())), context(id, 0, false)));
+  }
   template <class S, class L> static void add_terms(std::vector<std::string>& names, Fit<S, L> const& f) {
     std::apply([&](auto const&... t) { (names.push_back("loss." + std::string(std::remove_cvref_t<decltype(t.loss)>::name)), ...); },
                f.loss.terms);
@@ -403,14 +435,14 @@ class Trainer {
 
   /// Remembers the best weights so far, where the fit may end with them, and starts the next epoch's sums, if there is to be one.
   void next_epoch(FitOptions const& o, EpochEnded const& ended, bool last) {
-    if (state_.improvement.see(o, figure_of(ended, o.watch, ended.stage + ".fit.watch"))) {
+    if (state_.improvement.see(o, figure_of(ended, o.watch))) {
       best_.clear();
       if (o.keep_best || o.patience > 0)
         for (auto const& [name, t] : trained_.tensors()) best_[name] = t.detach().clone();
     }
     state_.loss = ended.loss;
     state_.validation_loss = ended.validation_loss;
-    state_.score = figure_of(ended, settings_.checkpoint.metric, "checkpoint.metric");
+    state_.score = figure_of(ended, settings_.checkpoint.metric);
     state_.over = last || state_.improvement.over(o);
     ++state_.epoch;
     state_.position = 0;
@@ -704,7 +736,6 @@ class Trainer {
     auto& policy = std::get<at>(trained_.pipeline.stages);
     auto const before = policy.options;
     auto values = begin_scan(part, candidates.size());
-    std::vector<std::string> others;  // figures that were there where the wanted one was not
     while (state_.position < std::ssize(ids)) {
       if (stop_asked()) {
         save(nullptr, {}, values.tensor());
@@ -724,10 +755,10 @@ class Trainer {
         auto const record = events.get(ids[e], next < ids.size() ? ids[next] : -1).to(trained_.device());
         auto const row = std::size_t(group().rank()) * candidates.size();
         auto const measure_one = [&](std::size_t i, auto const& behind) {
-          measured[row + i] = measure_goal<at + 1>(s.goal, behind, c, others);
+          measured[row + i] = measure_goal<at + 1>(s.goal, behind, c);
           whole = i + 1 == candidates.size() || !group().alone() || !settings_.stop();
         };
-        if (auto const own = own_figures(s, stage, record); !own.empty()) {
+        if (auto const own = own_figures(s, record); !own.empty()) {
           std::copy(own.begin(), own.end(), measured.begin() + std::ptrdiff_t(row));
         } else if constexpr (requires { policy.run_all(record, candidates); }) {
           auto const written = policy.run_all(record, candidates);
@@ -758,8 +789,6 @@ class Trainer {
       callbacks_.tell(ScanTried{stage, options_line(candidates[i]), value, i + 1, candidates.size()});
       if (std::isfinite(value) && (s.goal.maximise ? value > best : value < best)) best = value, chosen = i;
     }
-    check(best != worst || others.empty(), ErrorKind::usage, "there is no figure '{}'; the nearest is '{}'", s.goal.metric,
-          nearest_name(s.goal.metric, others));
     check(best != worst, ErrorKind::input, "{}.scan: '{}' is undefined on every event of the scan", stage, s.goal.metric);
     policy.options = candidates[chosen];
     OptionSet set;
@@ -774,11 +803,9 @@ class Trainer {
 
   /// The values of a figure that the grid measures itself, for each candidate; none where the goal names another.
   template <class S, class G, class R>
-  static std::vector<double> own_figures(Scan<S, G> const& s, std::string const& stage, R const& record) {
-    if constexpr (MeasuresItself<G>) {
-      if constexpr (contains_all<typename R::KeySet, GridReads<G>>)
-        if (s.goal.metric.starts_with(stage + ".")) return s.grid.figures(record, std::string_view(s.goal.metric).substr(stage.size() + 1));
-    }
+  static std::vector<double> own_figures(Scan<S, G> const& s, R const& record) {
+    if constexpr (MeasuresItself<G> && contains_all<typename R::KeySet, GridReads<G>>)
+      if (measured_by_grid(s)) return s.grid.figures(record, std::string_view(s.goal.metric).substr(s.goal.metric.find('.') + 1));
     return {};
   }
   /// No value yet, or those of the events that the checkpoint that `run` was given has seen.
@@ -788,28 +815,18 @@ class Trainer {
     return values;
   }
 
-  /// The figure that a goal names, measured on a record behind n stages: NaN where it is undefined. Where its metric gives others only, `others`
-  /// gets their names.
+  /// The figure that a goal names, measured on a record behind n stages: NaN where it is undefined.
   template <std::size_t n, class R>
-  double measure_goal(Goal const& goal, R const& record, Context const& c, std::vector<std::string>& others) const {
-    bool found = false;
+  double measure_goal(Goal const& goal, R const& record, Context const& c) const {
     double wanted = std::nan("");
-    std::string metrics;
     auto const one = [&]<class One>(One const& metric) {
-      metrics += (metrics.empty() ? "" : ", ") + std::string(One::name);
       if constexpr (contains_all<typename R::KeySet, ReadsOf<One>>) {
-        if (!goal.metric.starts_with(std::string(One::name) + ".")) return;
-        found = true;
-        Figures const figures = call(metric, record, c);
-        auto const name_of = [](auto const& figure) { return fmt::format("{}.{}", One::name, figure.first); };
-        auto const at = std::find_if(figures.begin(), figures.end(), [&](auto const& figure) { return name_of(figure) == goal.metric; });
-        if (at != figures.end()) wanted = at->second;
-        else if (others.empty()) std::transform(figures.begin(), figures.end(), std::back_inserter(others), name_of);
+        if (!goal.metric.starts_with(fmt::format("{}.", One::name))) return;
+        for (auto const& [figure, value] : call(metric, record, c))
+          if (fmt::format("{}.{}", One::name, figure) == goal.metric) wanted = value;
       }
     };
     std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);
-    check(found, ErrorKind::usage, "the scan's metric '{}' belongs to none of the metrics that can be measured there ({})", goal.metric,
-          metrics);
     return wanted;
   }
   template <class O> static std::string options_line(O const& options) {

@@ -16,6 +16,7 @@ Checkpoint moment(std::int64_t number, double score = std::nan(""), std::size_t 
   Checkpoint c;
   c.weights = {{"model.weight", at::full({4}, double(number))}};
   c.state.number = number, c.state.score = score, c.state.part = part;
+  c.plan.types = {{"number", fmt::to_string(number)}};
   return c;
 }
 std::vector<std::string> names(fs::path const& folder) {
@@ -67,12 +68,19 @@ TEST_CASE("a broken newest checkpoint is set aside with a warning, and the one b
   CHECK(newest()->state.number == 1000000000);
   CHECK(warnings.empty());
   flip(files.path(1000000000), fs::file_size(files.path(1000000000)) - 3);
-  CHECK(files.newest_plan());  // the one before's
+  CHECK(files.newest_plan()->types.front().second == "1000000000");  // its header is whole
   CHECK(newest()->state.number == 10);
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0] == files.path(1000000000).string() + ": is broken: its checksum differs; the one before it is used");
   CHECK(newest()->state.number == 10);
   CHECK(warnings.size() == 1);  // said once
+  CHECK(files.newest_plan()->types.front().second == "10");
+  auto const tenth = read_file(files.path(10));
+  for (std::size_t const at : {std::size_t(20), tenth.find("dew.plan")}) {  // a header that is none, and one without a plan
+    flip(files.path(10), at);
+    CHECK(files.newest_plan()->types.front().second == "5");
+    write_file_atomically(files.path(10), tenth);
+  }
   // what is set aside counts no more: the next ones are not taken for older than it
   files.save(moment(11)), files.save(moment(12)), files.save(moment(13));
   CHECK(names(folder.path()) == std::vector{step(11), step(12), step(13), step(1000000000) + ".broken"});

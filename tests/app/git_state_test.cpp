@@ -2,9 +2,11 @@
 // The state of repositories that git itself makes; skipped where there is no git.
 #include "dew/app/git_state.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
+#include "support/path_variable.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
@@ -52,7 +54,8 @@ TEST_CASE("commit, branch and changes are those that git says, for every version
     REQUIRE(fresh);
     CHECK(fresh->commit.empty());
     CHECK(fresh->branch == "main");
-    CHECK(!fresh->dirty.has_value());
+    CHECK(fresh->dirty == false);
+    CHECK(fresh->problem.empty());
 
     for (int i = 0; i < 9; ++i)
       write(root / "deep" / fmt::format("file{}{}", std::string(std::size_t(i), 'x'), i), fmt::format("text {}\n", i));
@@ -124,7 +127,43 @@ TEST_CASE("commit, branch and changes are those that git says, for every version
   }
 }
 
-TEST_CASE("contents have the names that git gives them") {
-  CHECK(dew::detail::git_blob_name("") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
-  CHECK(dew::detail::git_blob_name("hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a");
+TEST_CASE("where git cannot be asked the state says why, in bounded time") {
+  TempDir const folder, empty;
+  auto const root = folder / "repository";
+  fs::create_directories(root / ".git");
+  {
+    dew::test::PathVariable const nowhere(empty.path().string());
+    auto const state = git_state(root);
+    REQUIRE(state);
+    CHECK(state->problem == "git: No such file or directory");
+    CHECK(state->commit.empty());
+    CHECK(!state->dirty.has_value());
+    CHECK(!git_state(folder.path()).has_value());  // in no repository: git is not missed
+  }
+  write(empty / "git", "#!/bin/sh\nexec sleep 1000\n");
+  fs::permissions(empty / "git", fs::perms::owner_all);
+  dew::test::PathVariable const slow(empty.path().string() + ":" + std::getenv("PATH"));
+  auto const state = git_state(root, run_command, 0.3);
+  REQUIRE(state);
+  CHECK(state->problem == "git: no answer in 0 s");
+}
+
+TEST_CASE("git is asked without locks, and a commit is known where only its status is not") {
+  TempDir const folder;
+  fs::create_directories(folder / ".git");
+  std::vector<std::vector<std::string>> asked;
+  auto const state = git_state(folder.path(), [&](std::vector<std::string> const& words, double patience_s) {
+    CHECK(patience_s == 5);
+    asked.push_back(words);
+    if (words.at(4) == "rev-parse") return CommandResult{0, "0123abc\n", ""};
+    if (words.at(4) == "symbolic-ref") return CommandResult{1, "", ""};
+    return CommandResult{-1, "", "", "git: no answer in 5 s"};
+  });
+  REQUIRE(state);
+  CHECK(state->commit == "0123abc");
+  CHECK(state->branch.empty());
+  CHECK(!state->dirty.has_value());
+  CHECK(state->problem.empty());
+  REQUIRE(asked.size() == 3);
+  for (auto const& words : asked) CHECK(words.at(1) == "--no-optional-locks");  // a commit at the same time is not disturbed
 }

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "support/path_variable.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace dew;
@@ -62,4 +63,18 @@ TEST_CASE("each start of a run is added to its record, with its end once there i
   RunRecord const anew(file, {"program", 7, {}, "cpu", 2}, clock);
   CHECK(read()["number_of_starts"] == 1);
   CHECK_THROWS_AS((RunRecord{folder / "no" / "run.json", {"program", 7, {}, "cpu", 2}}), Error);
+}
+
+TEST_CASE("a record outside of a repository says null of git, and in one why git could not be asked") {
+  TempDir const folder, nothing;
+  auto const before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  dew::test::PathVariable const nowhere(nothing.path().string());
+  auto const git = [&] { return RunRecord(folder / "run.json", {"program", 7, {}, "cpu", 2}).json()["starts"].back()["git"]; };
+  auto const outside = git();
+  std::filesystem::create_directory(folder / ".git");
+  auto const inside = git();
+  std::filesystem::current_path(before);
+  CHECK(outside.is_null());
+  CHECK(inside == nlohmann::ordered_json{{"problem", "git: No such file or directory"}});
 }

@@ -76,7 +76,7 @@ inline std::string user_name() {
 ///                  "folder": "/…", "host": "…", "user": "…", "process": 123, "device": "cpu", "threads": 2,
 ///                  "dew": "0.1.0", "libtorch": "2.15.0", "compiler": "GCC 12.2.0", "git": {"commit": "…", "branch": "main", "dirty": false}}, …]}
 ///
-/// A start that has no `ended` was cut off, or is running. Of all the files of a run this one alone holds host, user, paths and dates: two
+/// `git` is null outside of a repository, and {"problem": "…"} where git cannot be asked. A start that has no `ended` was cut off, or is running. Of all the files of a run this one alone holds host, user, paths and dates: two
 /// runs of equal options differ in it, and in it alone. It decides nothing. A file that cannot be read is begun anew; one that cannot be
 /// written is an `Error`.
 class RunRecord {
@@ -101,6 +101,7 @@ class RunRecord {
     if (auto const state = git_state(here)) {
       git = {{"commit", state->commit}, {"branch", state->branch}, {"dirty", nullptr}};
       if (state->dirty) git["dirty"] = *state->dirty;
+      if (!state->problem.empty()) git = {{"problem", state->problem}};
     }
     record_["starts"].push_back({{"started", utc_text(clock_())},
                                  {"command", start.command},

@@ -2,12 +2,15 @@
 // Interrupted trainings of a real program: killed at random moments, its files broken, its folder taken by somebody else.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <iostream>
 #include <random>
 #include <sstream>
 #include <thread>
@@ -173,6 +176,35 @@ void make_unfinished(fs::path const& run, int number,
   REQUIRE_MESSAGE(fs::exists(files.checkpoints().path(number)), read_file(folder / "out"));
   REQUIRE(!files.finished());
 }
+/// A small file system of its own, for a scope. Only root may have one.
+class SmallDisk {
+ public:
+  explicit SmallDisk(fs::path const& folder) : folder_(folder) {
+    fs::create_directories(folder_);
+    mounted_ = ::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=4m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(SmallDisk const&) = delete;
+  SmallDisk& operator=(SmallDisk const&) = delete;
+  bool mounted() const { return mounted_; }
+  std::uintmax_t space() const {
+    struct ::statvfs status{};
+    REQUIRE(::statvfs(folder_.c_str(), &status) == 0);
+    return std::uintmax_t(status.f_bavail) * status.f_bsize;
+  }
+  /// Writes a file that leaves so many bytes.
+  void fill_but(std::uintmax_t bytes) const {
+    std::ofstream(folder_ / "filler", std::ios::binary) << std::string(space() - bytes, 'x');
+    REQUIRE(space() <= bytes);
+  }
+  void make_room() const { fs::remove(folder_ / "filler"); }
+
+ private:
+  fs::path folder_;
+  bool mounted_ = false;
+};
 fs::path newest(fs::path const& run) {
   auto const all = names(run / "checkpoints");
   fs::path found;
@@ -329,6 +361,40 @@ TEST_CASE("a second process in a run folder is refused, and another training's c
   CHECK(read_file(path / "log.jsonl") == log);
   write_file_atomically(path / "config.toml", config);
   CHECK(run(resume_arguments(path)).status == 0);  // a lock file of a killed process is no obstacle
+}
+
+TEST_CASE("a training on a full disk says so, keeps what it has, and goes on exactly when there is room") {
+  TempDir const folder;
+  SmallDisk const disk(folder / "small");
+  if (!disk.mounted()) {
+    std::cout << "[skipped] only root can mount a small disk\n";
+    return;
+  }
+  Arguments const options{"--checkpoint.every_steps", "1", "--checkpoint.keep_last", "3", "--cache", (folder / "graphs").string()};
+  auto const whole = folder / "whole", path = folder / "small/run", checkpoints = path / "checkpoints";
+  REQUIRE(run(train_arguments(whole, options)).status == 0);
+  make_unfinished(path, 9, options);
+  RunFolder(path).remove_leftovers();
+  std::map<std::string, std::string> before;
+  for (auto const& name : names(checkpoints)) before[name] = read_file(checkpoints / name);
+  REQUIRE(before.size() >= 3);
+  auto const last = read_checkpoint(newest(path)).state.number;
+  disk.fill_but(fs::file_size(newest(path)) - 8192);  // enough for everything else
+  for (int attempt = 0; attempt < 2; ++attempt) {  // the second finds what the first has left
+    auto const full = run(resume_arguments(path));
+    CHECK(full.status == 1);
+    CHECK(full.output == RunFolder(path).checkpoints().path(last + 1).string() +
+                             ": cannot be written: No space left on device (earlier checkpoints stay as they are)\n");
+    REQUIRE(names(checkpoints).size() == before.size());  // and nothing half written
+    for (auto const& [name, bytes] : before) CHECK(read_file(checkpoints / name) == bytes);
+    CHECK(!RunFolder(path).finished());
+    auto const record = nlohmann::json::parse(read_file(RunFolder(path).record()));
+    CHECK(record["starts"].back()["outcome"] == "failed");
+  }
+  disk.make_room();
+  auto const resumed = run(resume_arguments(path));
+  REQUIRE_MESSAGE(resumed.status == 0, resumed.output);
+  check_same_run(path, whole);
 }
 
 TEST_CASE("a checkpoint is a model too") {

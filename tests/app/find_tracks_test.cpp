@@ -266,6 +266,53 @@ TEST_CASE("evaluate --metrics all scores in every style in one table - export wr
   CHECK(read_safetensors((out / "event000000003.safetensors").string()).tensors.contains("particle_id"));
 }
 
+TEST_CASE("an option that is in a run's weights, or would have no effect on it, is refused - others act") {
+  TempDir const folder;
+  auto const run = (folder / "run").string(), out = (folder / "out").string();
+  REQUIRE(program(train_arguments(run)).status == 0);
+  auto const use = [&](std::string const& verb, std::vector<std::string> const& more) {
+    std::vector<std::string> a{verb, "--run", run, "--events", events(), "--select", "3", "--quiet", "--threads", "1"};
+    with(a, more);
+    return program(a);
+  };
+  auto const refusal = [&](std::string const& verb, std::vector<std::string> const& more) {
+    auto const result = use(verb, more);
+    CHECK(result.status == 2);
+    CHECK(!fs::exists(out));
+    return result.err;
+  };
+  auto const fixed =
+      run + ": edge_classifier.hidden is 8, fixed by the training, and cannot become 9; leave it out, or train another run with it\n";
+  CHECK(refusal("evaluate", {"--edge_classifier.hidden", "9"}) == fixed);
+  CHECK(refusal("run", {"--edge_classifier.hidden", "9", "--out", out}) == fixed);
+  CHECK(refusal("export", {"--edge_classifier.hidden", "9", "--out", out}) == fixed);
+  CHECK(program({"submit", "--", "run", "--run", run, "--events", events(), "--out", out, "--edge_classifier.hidden", "9"}).err == fixed);
+  auto const untouched = "; a run keeps what it was trained with: leave it out, or train another run\n";
+  CHECK(refusal("evaluate", {"--connected_components.scan.steps", "9"}) ==
+        std::string("evaluate --connected_components.scan.steps: would have no effect, it is an option of train") + untouched);
+  CHECK(refusal("export", {"--edge_classifier.fit.epochs=9", "--out", out}) ==
+        std::string("export --edge_classifier.fit.epochs: would have no effect, it is an option of train") + untouched);
+  CHECK(refusal("run", {"--tracking.eta_max", "1", "--out", out}) ==
+        "run --tracking.eta_max: would have no effect, it is an option of train, evaluate\n");
+  CHECK(refusal("evaluate", {"--edge_classifier.hiden", "8"}).find("the nearest is --edge_classifier.hidden") != std::string::npos);
+
+  // what the run has may be said; what acts goes on acting, also what a module keeps
+  auto const file = folder / "score.json";
+  auto const score = [&](std::vector<std::string> more) {
+    with(more, {"--json", file.string()});
+    auto const result = use("evaluate", more);
+    CHECK_MESSAGE(result.status == 0, result.err);
+    return nlohmann::json::parse(read_file(file));
+  };
+  auto const as_it_is = score({});
+  CHECK(score({"--edge_classifier.hidden", "8", "--edge_classifier.layers", "1"}) == as_it_is);
+  CHECK(score({"--connected_components.score_min", "0.99"}) != as_it_is);
+  CHECK(score({"--tracking.eta_max", "1"}) != as_it_is);
+  auto const rounded = score({"--edge_classifier.products", "bfloat16"});
+  CHECK(rounded.at("edges.auc") != as_it_is.at("edges.auc"));
+  CHECK(rounded.at("edges.auc").get<double>() == doctest::Approx(as_it_is.at("edges.auc").get<double>()).epsilon(0.02));
+}
+
 TEST_CASE("equal seeds give the same bytes, another seed others") {
   TempDir const folder;
   auto const model = [&](std::string const& name, std::vector<std::string> const& more) {

@@ -22,6 +22,7 @@
 #include "dew/metric/score_scan.hpp"
 #include "dew/metric/style_table.hpp"
 #include "dew/metric/upper_bound.hpp"
+#include "dew/pipeline/with_options.hpp"
 #include "dew/train/allocation.hpp"
 #include "dew/train/core_share.hpp"
 #include "dew/train/loggers.hpp"
@@ -185,7 +186,8 @@ class App {
     std::apply([&](auto&... m) { (add_options(options_, std::string(std::remove_cvref_t<decltype(m)>::name), m), ...); }, metrics_);
     SimulatedDetector simulated;
     auto others = other_metrics();
-    OptionSet simulation, analysis;
+    OptionSet simulation, analysis, scoring;
+    std::apply([&](auto&... m) { (add_options(scoring, std::string(std::remove_cvref_t<decltype(m)>::name), m), ...); }, metrics_);
     std::apply([&](auto&... m) { (add_options(analysis, std::string(std::remove_cvref_t<decltype(m)>::name), m), ...); }, others);
     add_options(simulation, std::string(SimulatedDetector::name), simulated);
 
@@ -243,9 +245,8 @@ class App {
       c->add_option("--run", flags.run, "run folder")->required();
       c->add_option("--select", flags.select, "events, such as 1080-1099; default: all of the source's");
       for (auto const& e : options_.entries())
-        if ((e.path.find('.') != std::string::npos || e.path == Source::name) && e.path.find(".fit.") == std::string::npos &&
-            e.path.find(".loss.") == std::string::npos && !e.path.starts_with("checkpoint.") && !e.path.starts_with("log.") &&
-            (c == evaluate ? !is_batch_option(e.path) : !e.path.starts_with("processes.")))
+        if (acts_on_a_run(e.path) &&
+            (c == evaluate ? !is_batch_option(e.path) : !e.path.starts_with("processes.") && !scoring.find(e.path)))
           option_flag(c, flags, e);
     }
     evaluate->add_option("--json", flags.json, "file for the figures");
@@ -285,7 +286,7 @@ class App {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", e.what());
       return 2;
     }
-    for (auto* c : commands) refuse_extras(*c);
+    for (auto* c : commands) refuse_extras(*c, commands);
     if (submit->parsed()) return do_submit(submission, job);
     if (runs->parsed()) {
       fmt::print("{}", list_runs(runs_flags, first_headlines()));
@@ -332,7 +333,7 @@ class App {
     RunFolder const folder(flags.run);
     check(folder.exists(), ErrorKind::input, "{}: is no run folder (it has no config.toml)", flags.run);
     read_config(folder.config(), options_);
-    if (check_only_) {
+    if (check_only_ && !std::filesystem::exists(folder.model())) {  // of a training that has not ended yet
       set_flags();
       (void)selected(flags);
       return accept(flags);
@@ -340,7 +341,11 @@ class App {
     auto trained = load(pipeline_, folder.model());
     pipeline_ = trained.pipeline;  // options as tuned by the training
     set_flags();
-    trained.pipeline = pipeline_;
+    trained = with_options(trained, pipeline_, flags.run);
+    if (check_only_) {
+      (void)selected(flags);
+      return accept(flags);
+    }
     if (evaluate->parsed()) join(flags);
     set_up(flags, !flags.quiet);
     trained.to(device());
@@ -1024,14 +1029,25 @@ class App {
         ->expected(1, e.type == "text,..." ? 1000 : 1)
         ->group(e.path.find('.') == std::string::npos ? "Options" : e.path.substr(0, e.path.find('.')));
   }
-  static void refuse_extras(CLI::App const& c) {
+  /// Whether an option says how a trained run is used: what is fitted, scanned, saved and logged is said to a training.
+  static bool acts_on_a_run(std::string const& path) {
+    auto const is_of = [&](char const* part) { return path.find(part) != std::string::npos; };
+    return (is_of(".") || path == Source::name) && !is_of(".fit.") && !is_of(".loss.") && !is_of(".scan.") &&
+           !path.starts_with("checkpoint.") && !path.starts_with("log.");
+  }
+  static void refuse_extras(CLI::App const& c, std::initializer_list<CLI::App*> const& commands) {
     for (auto const& word : c.remaining()) {
-      std::vector<std::string> names;
-      for (auto const* o : c.get_options()) names.push_back(o->get_name());
+      check(word.starts_with("--"), ErrorKind::usage, "{}: '{}' was not expected", c.get_name(), word);
       auto const bare = word.substr(0, word.find('='));
-      check(!word.starts_with("--"), ErrorKind::usage, "{} {}: there is no such option; the nearest is {}", c.get_name(), bare,
-            nearest_name(bare, names));
-      fail(ErrorKind::usage, "{}: '{}' was not expected", c.get_name(), word);
+      std::vector<std::string> names, others;
+      for (auto const* o : c.get_options()) names.push_back(o->get_name());
+      for (auto const* other : commands)
+        if (other->get_option_no_throw(bare) != nullptr) others.push_back(other->get_name());
+      check(
+          others.empty(), ErrorKind::usage, "{} {}: would have no effect, it is an option of {}{}", c.get_name(), bare,
+          fmt::join(others, ", "),
+          others == std::vector<std::string>{"train"} ? "; a run keeps what it was trained with: leave it out, or train another run" : "");
+      fail(ErrorKind::usage, "{} {}: there is no such option; the nearest is {}", c.get_name(), bare, nearest_name(bare, names));
     }
   }
 

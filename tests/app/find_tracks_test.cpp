@@ -294,6 +294,7 @@ TEST_CASE("an option that is in a run's weights, or would have no effect on it, 
         std::string("export --edge_classifier.fit.epochs: would have no effect, it is an option of train") + untouched);
   CHECK(refusal("run", {"--tracking.eta_max", "1", "--out", out}) ==
         "run --tracking.eta_max: would have no effect, it is an option of train, evaluate\n");
+  CHECK(refusal("evaluate", {"--seed", "2"}) == std::string("evaluate --seed: would have no effect, it is an option of train") + untouched);
   CHECK(refusal("evaluate", {"--edge_classifier.hiden", "8"}).find("the nearest is --edge_classifier.hidden") != std::string::npos);
 
   // what the run has may be said; what acts goes on acting, also what a module keeps

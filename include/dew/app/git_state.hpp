@@ -19,8 +19,8 @@ struct GitState {
   std::string problem = {};  ///< why git says nothing: it is not there, does not trust the folder, or gave no answer in time
 };
 
-/// The state of the repository that a folder is in, if it is in one. Runs `git` three times at most, without locks, and waits for each at most
-/// so many seconds: `git status` looks at each tracked file. Throws nothing.
+/// The state of the repository that a folder is in, if it is in one. Runs `git` three times at most, without locks, and waits for each at
+/// most so many seconds: `git status` looks at each tracked file. Throws nothing.
 inline std::optional<GitState> git_state(std::filesystem::path const& folder, RunCommand const& command = run_command,
                                          double patience_s = 5) {
   std::error_code none;

@@ -76,9 +76,9 @@ inline std::string user_name() {
 ///                  "folder": "/…", "host": "…", "user": "…", "process": 123, "device": "cpu", "threads": 2,
 ///                  "dew": "0.1.0", "libtorch": "2.15.0", "compiler": "GCC 12.2.0", "git": {"commit": "…", "branch": "main", "dirty": false}}, …]}
 ///
-/// `git` is null outside of a repository, and {"problem": "…"} where git cannot be asked. A start that has no `ended` was cut off, or is running. Of all the files of a run this one alone holds host, user, paths and dates: two
-/// runs of equal options differ in it, and in it alone. It decides nothing. A file that cannot be read is begun anew; one that cannot be
-/// written is an `Error`.
+/// `git` is null outside of a repository, and {"problem": "…"} where git cannot be asked. A start that has no `ended` was cut off, or is
+/// running. Of all the files of a run this one alone holds host, user, paths and dates: two runs of equal options differ in it, and in it
+/// alone. It decides nothing. A file that cannot be read is begun anew; one that cannot be written is an `Error`.
 class RunRecord {
  public:
   struct Start {

@@ -115,13 +115,22 @@ TEST_CASE("a run says who made it in run.json alone, and is listed and compared"
   CHECK(wrong.err == "no run has a 'edges.aux'; the nearest is 'edges.auc'\n");
 }
 
-TEST_CASE("a misspelt figure to watch is refused before the first step") {
+TEST_CASE("a misspelt figure is refused before anything is written") {
   TempDir const folder;
-  auto const r = program(train_arguments(folder / "run", {"--edge_classifier.fit.watch", "edge.auc"}));
-  CHECK(r.status == 2);
-  CHECK(r.err.find("edge_classifier.fit.watch: 'edge.auc' is no figure of edges., tracking., loss.focal, loss.not_a_number\n") !=
-        std::string::npos);
-  CHECK(record_of(folder / "run")["starts"][0]["outcome"] == "failed");
+  auto const refusal = [&](std::string const& option, std::string const& figure) {
+    auto const r = program(train_arguments(folder / "run", {"--" + option, figure}));
+    CHECK(r.status == 2);
+    CHECK(!fs::exists(folder / "run"));
+    return r.err;
+  };
+  CHECK(refusal("edge_classifier.fit.watch", "edge.auc") ==
+        "edge_classifier.fit.watch: 'edge.auc' is no figure of edges., tracking., loss.focal, loss.not_a_number\n");
+  auto const listed = refusal("edge_classifier.fit.watch", "edges.aux");
+  CHECK(listed.starts_with("edge_classifier.fit.watch: there is no figure 'edges.aux'; the nearest is 'edges.auc'; there are edges.auc, "));
+  CHECK(listed.find(", edges.pt0.9.mcc, ") != std::string::npos);
+  CHECK(refusal("checkpoint.metric", "tracking.pt0.9.perfekt").find("the nearest is 'tracking.pt0.9.perfect'") != std::string::npos);
+  CHECK(refusal("score_cut.scan.metric", "score_cut.mmc").starts_with("score_cut.scan: expected score_cut.f1, "));
+  CHECK(program(train_arguments(folder / "run", {"--edge_classifier.fit.watch", "edges.auc"})).status == 0);  // the folder is free
 }
 
 TEST_CASE("a step that failed is repeated by the command that the training said") {

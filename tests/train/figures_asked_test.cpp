@@ -105,6 +105,28 @@ TEST_CASE("an event is read for it once, and none where no figure of a metric is
   CHECK(trained_by("nothing.x", 4) == "toy_model.fit.watch: there is no figure 'nothing.x': its metric gives none");
 }
 
+TEST_CASE("a trainer that has been prepared looks once, also for the next plan, and tells whoever listens last") {
+  Trained trained(toy_pipeline(), Counted{}.labelled(1), 7);
+  std::vector<std::string> first, last;
+  struct Ends {
+    std::vector<std::string>* out;
+    void on(FitEnded const& e) { out->push_back(e.stage); }
+  };
+  Trainer trainer(trained, Counted{}, std::tuple{Sized{}}, {.train = {1, 2}, .validate = {5}}, Callbacks{}.add(Ends{&first}));
+  trainer.listen(Callbacks{}.add(Ends{&last}));
+  auto const plan = fit<ToyModel>(ToyLoss{}, {.epochs = 1, .watch = "sized.hits"});
+  CHECK(refusal([&] { trainer.prepare(fit<ToyModel>(ToyLoss{}, {.watch = "sized.hit"})); }) != "none");
+  Counted::read = 0;
+  trainer.prepare(plan);
+  CHECK(Counted::read == 1);
+  CHECK(trainer.run(plan));
+  CHECK(Counted::read == 1 + 3);
+  CHECK(trainer.run(plan));
+  CHECK(Counted::read == 1 + 3 + 1 + 3);
+  CHECK(first.empty());
+  CHECK(last.size() == 2);
+}
+
 TEST_CASE("a figure that few hits do not have is looked for in the whole event") {
   CHECK(trained_by("sized.many", 4).starts_with("toy_model.fit.watch: there is no figure 'sized.many'"));
   CHECK(trained_by("sized.many", 50) == "none");

@@ -49,16 +49,18 @@ class TrainingRun {
     if (auto const text = allocation_->text(); !flags_.quiet && !text.empty()) warn(text);
     if (app_.own.epochs > 0) std::apply([&](auto&... part) { (set_epochs(part), ...); }, app_.plan);
     if (!check_events()) return stopped_early;
+    Trained<P> trained(app_.pipeline, app_.source.labelled(train_.front()), std::uint64_t(app_.own.seed), app_.device());
+    if (!flags_.init.empty()) take_weights(trained, flags_.init, flags_.init_stages);
+    Trainer trainer(trained, app_.source, app_.metrics, settings());
+    std::apply([&](auto const&... part) { trainer.prepare(part...); }, app_.plan);
+    group().meet();  // nothing is written before everything is good
     if (first) std::filesystem::create_directories(folder_.path());
     if (first && !lock_) lock_folder();
     bool const going_on =
         group().first_says(first && goes_on());  // asked again: another process may have been here before the lock was ours
     if (group().first_says(going_on && folder_.finished())) return say_finished();
     if (first) begin_folder(going_on);
-
-    Trained<P> trained(app_.pipeline, app_.source.labelled(train_.front()), std::uint64_t(app_.own.seed), app_.device());
-    if (!flags_.init.empty()) take_weights(trained, flags_.init, flags_.init_stages);
-    if (!train(trained, going_on)) return interrupted();
+    if (!train(trainer, going_on)) return interrupted();
     if (first) trained.save(folder_.model());
     if (!group().alone() && any_process_says(allocation_->stop())) return interrupted();  // their scoring is not broken off
     auto const& scored = validate_.empty() ? train_ : validate_;
@@ -145,7 +147,7 @@ class TrainingRun {
     auto const fold = fold_of(all, array_task(app_.around.environment, app_.batch.array_tasks));
     o.train = ranges_text(fold.train), o.validate = ranges_text(fold.validate);
   }
-  /// Reads all events, shared among the processes: nothing is written before all of them are good. False: stopped.
+  /// Reads all events, shared among the processes. False: stopped.
   bool check_events() {
     auto all = train_;
     all.insert(all.end(), validate_.begin(), validate_.end());
@@ -153,9 +155,7 @@ class TrainingRun {
       (void)app_.source.labelled(id);
       return !group().alone() || !allocation_->stop();
     });
-    if (group().alone() && allocation_->stopped()) return false;
-    group().meet();
-    return true;
+    return !group().alone() || !allocation_->stopped();
   }
   template <class S, class L> void set_epochs(Fit<S, L>& f) {
     if (f.options.epochs > 0) f.options.epochs = app_.own.epochs;
@@ -191,52 +191,53 @@ class TrainingRun {
   }
 
   // ---- the trainer --------------------------------------------------------------------------------------------------------------------
-  /// Carries out the plan; false when it was stopped before its end.
-  bool train(Trained<P>& trained, bool going_on) {
-    bool const first = group().first();
+  TrainerSettings settings() const {
     TrainerSettings settings;
     settings.train = train_, settings.validate = validate_, settings.minutes = app_.own.minutes, settings.cache_gb = app_.own.cache_gb;
     settings.graph_cache = app_.own.cache.empty() ? folder_.graphs() : std::filesystem::path(app_.own.cache);
     settings.threads = at::get_num_threads();
     settings.checkpoint = app_.checkpoint;
     settings.program = app_.name;
-    if (first) settings.warn = warn;
+    if (group().first()) settings.warn = warn;
     else settings.warn = [](std::string const&) {};
     settings.processes = app_.processes;
-    settings.stop = [&] { return allocation_->stop(); };
-    auto const checkpoint = going_on ? moment_of_first(settings, trained.seed()) : std::nullopt;
-    if (first) {
+    settings.stop = [this] { return allocation_->stop(); };
+    return settings;
+  }
+  /// Carries out the plan; false when it was stopped before its end.
+  template <class T> bool train(T& trainer, bool going_on) {
+    auto const checkpoint = going_on ? moment_of_first() : std::nullopt;
+    if (group().first()) {
       folder_.cut_logs(checkpoint, warn);
       callbacks_ = app_.callbacks;
       if (!flags_.quiet) callbacks_.add(Progress{});
       callbacks_.add(JsonlLog{folder_.log()}).add(CsvLog{folder_.csv_log()});
       app_.logs.add_to(callbacks_, folder_, app_.name, lasting_);
+      trainer.on_checkpoint([this, began = checkpoint ? checkpoint->state.number : 0](Checkpoint const& c) {
+        allocation_->save([&] { folder_.save(c, app_.checkpoint); });
+        if (c.state.number > began) allocation_->progressed();
+      });
     } else app_.logs.add_watch_to(callbacks_, folder_, app_.name);
-    Trainer trainer(trained, app_.source, app_.metrics, settings, callbacks_);
-    auto const save = [&, began = checkpoint ? checkpoint->state.number : 0](Checkpoint const& c) {
-      allocation_->save([&] { folder_.save(c, app_.checkpoint); });
-      if (c.state.number > began) allocation_->progressed();
-    };
-    if (first) trainer.on_checkpoint(save);
+    trainer.listen(callbacks_);
     if (checkpoint) trainer.resume(*checkpoint);
     return std::apply([&](auto const&... part) { return trainer.run(part...); }, app_.plan);
   }
   /// Where an unfinished run stands, as rank 0 finds it.
-  std::optional<Checkpoint> moment_of_first(TrainerSettings const& settings, std::uint64_t seed) const {
+  std::optional<Checkpoint> moment_of_first() const {
     std::optional<Checkpoint> found;
-    if (group().first()) found = saved_moment(settings, seed);
+    if (group().first()) found = saved_moment();
     auto const number = group().of_first(found ? std::to_string(found->state.number) : "");
     if (!group().first() && !number.empty()) found = read_checkpoint(folder_.checkpoints().path(std::stoll(number)));
     return found;
   }
   /// Where an unfinished run stands. Without a checkpoint it starts over, and says so.
-  std::optional<Checkpoint> saved_moment(TrainerSettings const& settings, std::uint64_t seed) const {
+  std::optional<Checkpoint> saved_moment() const {
     auto checkpoint = folder_.checkpoints().newest(warn);
     auto const where = folder_.path().string();
     if (checkpoint) {
       auto const here = std::apply(
           [&](auto const&... part) {
-            return plan_text(app_.pipeline, app_.source, app_.metrics, {settings.train, settings.validate, seed, settings.minutes},
+            return plan_text(app_.pipeline, app_.source, app_.metrics, {train_, validate_, std::uint64_t(app_.own.seed), app_.own.minutes},
                              part...);
           },
           app_.plan);

@@ -73,13 +73,21 @@ class Trainer {
 
   /// Called with every checkpoint; without one nothing is saved.
   void on_checkpoint(Saver saver) { saver_ = std::move(saver); }
+  /// Who is told of the training, instead of those that were given before.
+  void listen(Callbacks callbacks) { callbacks_ = std::move(callbacks); }
+  /// What `run` of the same plan does first: refuses options that make no sense and figures that nobody measures. For whoever writes
+  /// something before it.
+  template <class... Part> void prepare(Part const&... parts) {
+    check_figures(parts...);
+    checked_ = true;
+  }
   /// Goes on from a checkpoint. `run` must be given the same plan: another is refused with the differences (`refuse_other_plan`).
   void resume(Checkpoint checkpoint) { from_ = std::move(checkpoint); }
 
   /// The whole plan. Returns false when it was stopped before its end (a checkpoint was then saved).
   template <class... Part>
   bool run(Part const&... parts) {
-    check_figures(parts...);
+    if (!std::exchange(checked_, false)) check_figures(parts...);
     plan_ = plan_text(trained_.pipeline, store_.source(), metrics_,
                       {settings_.train, settings_.validate, trained_.seed(), settings_.minutes}, parts...);
     if (from_) refuse_other_plan(from_->plan, plan_, "the checkpoint");
@@ -850,6 +858,7 @@ class Trainer {
   PlanText plan_;
   WorkMeter meter_;
   double began_ = 0, saved_at_ = 0;
+  bool checked_ = false;
   Agreed agreed_;
 };
 

@@ -156,8 +156,10 @@ Row eps_scan_row(SetFiles const& files) {
   auto out = std::make_shared<std::vector<Tensor>>();
   row.bytes = (4.0 * 8 + 8) * double(row.n) + 80 * 2 * 8.0 * double(row.n);
   row.run = timed([=, metric = tracking_metrics()] {
+    std::vector<Tensor> labels;
+    for (auto const& written : Dbscan{}.run_all(event, grid.candidates())) labels.push_back(written[key::label]);
     out->clear();
-    for (auto const& labels : Dbscan{}.run_all(event, grid.candidates())) out->push_back(as_tensor(metric(event.merge(labels))));
+    for (auto const& figures : metric.in_turn(event, labels)) out->push_back(as_tensor(figures));
   });
   row.result = [=] { return NamedTensors{{"figures", at::stack(*out)}}; };
   return row;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 // TrackingMetrics: how many particles were found, and how many tracks are wrong.
 #pragma once
+#include <algorithm>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/event/schema.hpp"
+#include "dew/metric/growing_tracks.hpp"
 #include "dew/metric/track_matching.hpp"
 
 namespace dew {
@@ -51,25 +56,24 @@ struct TrackingMetrics {
   Figures operator()(RecordOf<Reads, MayRead> const& event) const {
     TrackMatching const matching(event);
     Figures figures;
-    auto const add = [&](std::string const& prefix, ParticleSelection const& selection) {
-      for (auto& [figure, value] : matching.score(selection)) figures.emplace_back(prefix + figure, value);
-    };
-    for (auto const cut : options.pt_cuts_gev) add(fmt::format("pt{}.", cut), {.pt_min_gev = cut, .eta_max = options.eta_max});
-    auto const& pt = options.pt_bins_gev;
-    for (std::size_t b = 1; b < pt.size(); ++b)
-      add(fmt::format("pt_{}_{}.", pt[b - 1], pt[b]), {.pt_min_gev = pt[b - 1], .pt_max_gev = pt[b], .eta_max = options.eta_max});
-    auto const& eta = options.eta_bins;
-    for (std::size_t b = 1; b < eta.size(); ++b)
-      add(fmt::format("eta_{}_{}.", eta[b - 1], eta[b]), {.pt_min_gev = options.pt_min_gev, .eta_min = eta[b - 1], .eta_max = eta[b]});
-    auto const& hits = options.hits_bins;
-    for (std::size_t b = 1; b < hits.size(); ++b)
-      add(fmt::format("hits_{}_{}.", hits[b - 1], hits[b]),
-          {.pt_min_gev = options.pt_min_gev, .eta_max = options.eta_max, .hits_min = hits[b - 1], .hits_max = hits[b]});
-    auto const& radius = options.radius_bins_mm;
-    for (std::size_t b = 1; b < radius.size(); ++b)
-      add(fmt::format("radius_{}_{}.", radius[b - 1], radius[b]),
-          {.pt_min_gev = options.pt_min_gev, .eta_max = options.eta_max, .radius_min_mm = radius[b - 1], .radius_max_mm = radius[b]});
+    for (auto const& [prefix, selection] : selections()) add(figures, prefix, matching.score(selection));
     return figures;
+  }
+
+  /// The figures of an event under each of several labellings in turn, as one call each would give them. Quick where tracks only grow from one to
+  /// the next, as along a scan (see `GrowingTracks`).
+  std::vector<Figures> in_turn(RecordOf<GrowingTracks::Reads, MayRead> const& event, std::span<Tensor const> labels) const {
+    auto const prefixes = selections();
+    std::vector<ParticleSelection> only;
+    for (auto const& [_, selection] : prefixes) only.push_back(selection);
+    GrowingTracks tracks(event, only);
+    std::vector<Figures> out;
+    for (auto const& each : labels) {
+      tracks.go_to(each);
+      auto& figures = out.emplace_back();
+      for (std::size_t s = 0; s < prefixes.size(); ++s) add(figures, prefixes[s].first, tracks.score(s));
+    }
+    return out;
   }
 
   /// What a summary of a few lines shows.
@@ -82,6 +86,32 @@ struct TrackingMetrics {
   }
 
   bool operator==(TrackingMetrics const&) const = default;
+
+ private:
+  /// Which particles are scored, and what their figures' names begin with.
+  std::vector<std::pair<std::string, ParticleSelection>> selections() const {
+    std::vector<std::pair<std::string, ParticleSelection>> out;
+    auto const& o = options;
+    for (auto const cut : o.pt_cuts_gev) out.push_back({fmt::format("pt{}.", cut), {.pt_min_gev = cut, .eta_max = o.eta_max}});
+    auto const bins = [&](std::string const& of, auto const& edges, auto&& selection) {
+      for (std::size_t b = 1; b < edges.size(); ++b)
+        out.push_back({fmt::format("{}_{}_{}.", of, edges[b - 1], edges[b]), selection(edges[b - 1], edges[b])});
+    };
+    bins("pt", o.pt_bins_gev,
+         [&](double low, double high) { return ParticleSelection{.pt_min_gev = low, .pt_max_gev = high, .eta_max = o.eta_max}; });
+    bins("eta", o.eta_bins,
+         [&](double low, double high) { return ParticleSelection{.pt_min_gev = o.pt_min_gev, .eta_min = low, .eta_max = high}; });
+    bins("hits", o.hits_bins, [&](std::int64_t low, std::int64_t high) {
+      return ParticleSelection{.pt_min_gev = o.pt_min_gev, .eta_max = o.eta_max, .hits_min = low, .hits_max = high};
+    });
+    bins("radius", o.radius_bins_mm, [&](double low, double high) {
+      return ParticleSelection{.pt_min_gev = o.pt_min_gev, .eta_max = o.eta_max, .radius_min_mm = low, .radius_max_mm = high};
+    });
+    return out;
+  }
+  static void add(Figures& figures, std::string const& prefix, Figures&& more) {
+    for (auto& [figure, value] : more) figures.emplace_back(prefix + figure, value);
+  }
 };
 static_assert(Metric<TrackingMetrics>);
 

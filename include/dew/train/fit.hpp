@@ -166,6 +166,13 @@ template <MeasuresItself G> struct GridReadsImpl<G> { using type = typename G::R
 }  // namespace detail
 template <class G> using GridReads = typename detail::GridReadsImpl<G>::type;
 
+/// A metric that gives its figures under several labellings of one event at once: `in_turn(event, labels)`, as one call each would give them. A
+/// scan of a clusterer that has `run_all` then calls it instead. `R`: the record before the clusterer.
+template <class M, class R>
+concept MeasuresInTurn = requires(M const& metric, R const& event, std::vector<Tensor> const& labels) {
+  { metric.in_turn(event, labels) } -> std::convertible_to<std::vector<Figures>>;
+};
+
 /// One scan of a plan: the options of a stage that learns nothing, chosen on the validation events and kept in the trained pipeline.
 template <class Selector, class Grid>
 struct Scan {

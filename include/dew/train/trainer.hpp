@@ -770,7 +770,10 @@ class Trainer {
           std::copy(own.begin(), own.end(), measured.begin() + std::ptrdiff_t(row));
         } else if constexpr (requires { policy.run_all(record, candidates); }) {
           auto const written = policy.run_all(record, candidates);
-          for (std::size_t i = 0; whole && i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
+          if (auto const all = measure_goal_in_turn(s.goal, record, written); !all.empty())
+            std::copy(all.begin(), all.end(), measured.begin() + std::ptrdiff_t(row));
+          else
+            for (std::size_t i = 0; whole && i < candidates.size(); ++i) measure_one(i, record.merge(written[i]));
         } else
           for (std::size_t i = 0; whole && i < candidates.size(); ++i) {
             policy.options = candidates[i];
@@ -828,14 +831,33 @@ class Trainer {
   double measure_goal(Goal const& goal, R const& record, Context const& c) const {
     double wanted = std::nan("");
     auto const one = [&]<class One>(One const& metric) {
-      if constexpr (contains_all<typename R::KeySet, ReadsOf<One>>) {
-        if (!goal.metric.starts_with(fmt::format("{}.", One::name))) return;
-        for (auto const& [figure, value] : call(metric, record, c))
-          if (fmt::format("{}.{}", One::name, figure) == goal.metric) wanted = value;
-      }
+      if constexpr (contains_all<typename R::KeySet, ReadsOf<One>>)
+        if (is_of<One>(goal)) wanted = wanted_of<One>(goal, call(metric, record, c));
     };
     std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);
     return wanted;
+  }
+  /// The same behind each of several labellings, where the goal's metric measures them in turn; nothing where it does not.
+  template <class R, class W>
+  std::vector<double> measure_goal_in_turn(Goal const& goal, R const& record, std::vector<W> const& written) const {
+    std::vector<double> wanted;
+    if constexpr (std::same_as<typename W::KeySet, Keys<Label>>) {
+      std::vector<Tensor> labels;
+      for (auto const& each : written) labels.push_back(each[key::label]);
+      auto const one = [&]<class One>(One const& metric) {
+        if constexpr (MeasuresInTurn<One, R>)
+          if (is_of<One>(goal))
+            for (auto const& figures : metric.in_turn(record, labels)) wanted.push_back(wanted_of<One>(goal, figures));
+      };
+      std::apply([&](auto const&... m) { (one(m), ...); }, metrics_);
+    }
+    return wanted;
+  }
+  template <class One> static bool is_of(Goal const& goal) { return goal.metric.starts_with(fmt::format("{}.", One::name)); }
+  template <class One> static double wanted_of(Goal const& goal, Figures const& figures) {
+    for (auto const& [figure, value] : figures)
+      if (fmt::format("{}.{}", One::name, figure) == goal.metric) return value;
+    return std::nan("");
   }
   template <class O> static std::string options_line(O const& options) {
     std::string text;

@@ -89,6 +89,20 @@ TEST_CASE("labellings in any order, where tracks lose hits too") {
   }
 }
 
+TEST_CASE("a hit that is in no track any more, and one that changes its track, while all else stays") {
+  auto const event = tracking_event(test::seed_of_input());
+  for (std::size_t i = 0; i < event.id.size(); ++i) {
+    GrowingTracks tracks(event.record(), selections);
+    REQUIRE(as_from_scratch(tracks, event, event.label));
+    auto label = event.label;
+    label[i] = -1;
+    CHECK(as_from_scratch(tracks, event, label));
+    label[i] = event.label[(i + 1) % label.size()];
+    CHECK(as_from_scratch(tracks, event, label));
+    CHECK(as_from_scratch(tracks, event, event.label));
+  }
+}
+
 TEST_CASE("of equal counts the particle whose first hit has the lowest row has the majority") {
   TrackingEvent event{
       std::vector<std::int64_t>(8, -1), {5, 6, 6, 5, 7, 7, 7, 0}, {5, 6, 7}, {2, 2, 3}, {2, 2, 2}, {0, 0, 0}, {true, true, true}};

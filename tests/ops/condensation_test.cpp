@@ -215,13 +215,26 @@ TEST_CASE("repulsion: the kernel and the tiles have the reference's value and gr
 
 TEST_CASE("repulsion: in single precision, near the reference in double") {
   seed();
-  auto e = event(3000, 12, 400, 0.3);
-  auto const expected = derived(e, repulsion_sum_reference);
-  Event single{e.x.detach().to(at::kFloat).requires_grad_(), e.q.detach().to(at::kFloat).requires_grad_(), e.objects, e.hits};
-  auto const got = derived(single, repulsion_sum);
-  CHECK(got.sum == doctest::Approx(expected.sum).epsilon(1e-5));
-  CHECK((got.x - expected.x).abs().max().item<double>() < 1e-4 * expected.x.abs().max().item<double>());
-  CHECK((got.q - expected.q).abs().max().item<double>() < 1e-4 * expected.q.abs().max().item<double>());
+  auto const check_event = [](Event const& e) {
+    auto const expected = derived(e, repulsion_sum_reference);
+    Event single{e.x.detach().to(at::kFloat).requires_grad_(), e.q.detach().to(at::kFloat).requires_grad_(), e.objects, e.hits};
+    auto const got = derived(single, repulsion_sum);
+    CHECK(got.sum == doctest::Approx(expected.sum).epsilon(1e-5));
+    CHECK((got.x - expected.x).abs().max().item<double>() < 1e-4 * expected.x.abs().max().item<double>());
+    CHECK((got.q - expected.q).abs().max().item<double>() < 1e-4 * expected.q.abs().max().item<double>());
+  };
+  check_event(event(3000, 12, 400, 0.3));
+  check_event(event(20000, 3, 12, 0.2));  // many hits near each object
+}
+
+TEST_CASE("repulsion: so many objects that whole groups of tiles are passed over") {
+  seed();
+  for (double const spread : {1.0, 40.0}) {
+    auto e = event(30000, 2, 9000, spread);
+    CHECK(e.objects.count() > 16 * 16 * 16);
+    e.hits = at::randperm(30000, at::kLong).narrow(0, 0, 500);
+    check_equal(derived(e, repulsion_sum), derived(e, repulsion_sum_reference));
+  }
 }
 
 TEST_CASE("repulsion: some hits only, in any order") {

@@ -50,6 +50,35 @@ inline RepulsionResult repulsion_tiled(Tensor const& x, Tensor const& q, Tensor 
   return out;
 }
 
+/// Boxes side by side, `lanes` of them coordinate by coordinate, so that one instruction looks at several.
+template <class T, std::int64_t lanes>
+struct BoxRows {
+  std::int64_t count, dim;
+  std::vector<T> low, high;  // [(count + lanes − 1) / lanes][dim][lanes]; nowhere behind the last one
+
+  BoxRows(std::int64_t count_, std::int64_t dim_)
+      : count(count_),
+        dim(dim_),
+        low(std::size_t(rows() * dim * lanes), std::numeric_limits<T>::max()),
+        high(std::size_t(rows() * dim * lanes), std::numeric_limits<T>::lowest()) {}
+  std::int64_t rows() const { return (count + lanes - 1) / lanes; }
+  /// Makes a box so large that it holds another one, in a coordinate.
+  void include(std::int64_t box, std::int64_t c, T its_low, T its_high) {
+    auto const at = std::size_t((box / lanes * dim + c) * lanes + box % lanes);
+    low[at] = std::min(low[at], its_low), high[at] = std::max(high[at], its_high);
+  }
+  /// Boxes that hold `lanes` of these each.
+  BoxRows around() const {
+    BoxRows out(rows(), dim);
+    for (std::int64_t box = 0; box < count; ++box)
+      for (std::int64_t c = 0; c < dim; ++c) {
+        auto const at = std::size_t((box / lanes * dim + c) * lanes + box % lanes);
+        out.include(box / lanes, c, low[at], high[at]);
+      }
+    return out;
+  }
+};
+
 /// Objects in tiles of `lanes` that are near each other, coordinate by coordinate, so that one instruction handles several of them.
 template <class T>
 struct ObjectTiles {
@@ -59,19 +88,16 @@ struct ObjectTiles {
   std::vector<std::int64_t> place;  // [count] where an object stands in `order`
   std::vector<T> centre;            // [tiles][dim][lanes]
   std::vector<T> charge;            // [tiles][lanes], 0 behind the last object
-  std::vector<T> low, high;         // [groups][dim][lanes] boxes of the tiles, of `lanes` tiles a group; nowhere behind the last tile
+  BoxRows<T, lanes> boxes, groups;  // of the tiles, and of `lanes` tiles each
 
   ObjectTiles(Tensor const& x, Tensor const& q, Tensor const& alpha)
-      : count(alpha.size(0)), tiles((count + lanes - 1) / lanes), dim(x.size(1)) {
+      : count(alpha.size(0)), tiles((count + lanes - 1) / lanes), dim(x.size(1)), boxes(tiles, dim), groups(0, dim) {
     auto const* hit = alpha.const_data_ptr<std::int64_t>();
     KdTree const tree(x.index_select(0, alpha));
-    auto const groups = (tiles + lanes - 1) / lanes;
     order.resize(std::size_t(tiles * lanes), -1);
     place.resize(std::size_t(count));
     centre.assign(std::size_t(tiles * dim * lanes), std::numeric_limits<T>::max());
     charge.assign(std::size_t(tiles * lanes), T(0));
-    low.assign(std::size_t(groups * dim * lanes), std::numeric_limits<T>::max());
-    high = low;
     for (std::int64_t i = 0; i < count; ++i) {
       auto const object = tree.original(std::int32_t(i));
       order[std::size_t(i)] = object;
@@ -82,11 +108,9 @@ struct ObjectTiles {
     }
     for (std::int64_t t = 0; t < tiles; ++t) {
       auto const* box = tree.box(tree.leaves()[std::size_t(t)]);
-      for (std::int64_t c = 0; c < dim; ++c) {
-        auto const at = std::size_t((t / lanes * dim + c) * lanes + t % lanes);
-        low[at] = T(box[c]), high[at] = T(box[dim + c]);
-      }
+      for (std::int64_t c = 0; c < dim; ++c) boxes.include(t, c, T(box[c]), T(box[dim + c]));
     }
+    groups = boxes.around();
   }
 };
 
@@ -106,16 +130,20 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
   auto const width = std::size_t(d * lanes);
   std::vector<T> grad_hit(width), near_centre(with_gradient ? o.centre.size() : 0), near_charge(with_gradient ? o.charge.size() : 0);
   if (with_gradient) out.grad_centre.assign(o.centre.size(), 0), out.grad_charge.assign(o.charge.size(), 0);
-  auto const flush = [&] {  // few terms in T, then on in double
-    for (std::size_t i = 0; i < near_centre.size(); ++i) out.grad_centre[i] += double(std::exchange(near_centre[i], T(0)));
-    for (std::size_t i = 0; i < near_charge.size(); ++i) out.grad_charge[i] += double(std::exchange(near_charge[i], T(0)));
+  std::vector<std::int32_t> terms(with_gradient ? std::size_t(o.tiles) : 0, 0);  // of each tile's sums
+  auto const flush = [&](std::int64_t tile) {                                    // few terms in T, then on in double
+    for (auto i = std::size_t(tile) * width; i < std::size_t(tile + 1) * width; ++i)
+      out.grad_centre[i] += double(std::exchange(near_centre[i], T(0)));
+    for (auto i = std::size_t(tile * lanes); i < std::size_t((tile + 1) * lanes); ++i)
+      out.grad_charge[i] += double(std::exchange(near_charge[i], T(0)));
+    terms[std::size_t(tile)] = 0;
   };
-  // which of a group of tiles have a box nearer than 1, as bits
-  auto const tiles_near = [&](T const* point, std::int64_t first) {
+  // which boxes of a row are nearer than 1 to a point, as bits
+  auto const near = [&](BoxRows<T, lanes> const& boxes, T const* point, std::int64_t row) __attribute__((always_inline)) {
     alignas(64) T square[lanes] = {};
     for (std::int64_t c = 0; c < d; ++c) {
       T const value = point[c];
-      T const *low = o.low.data() + std::size_t(first * d + c * lanes), *high = o.high.data() + std::size_t(first * d + c * lanes);
+      T const *low = boxes.low.data() + (row * d + c) * lanes, *high = boxes.high.data() + (row * d + c) * lanes;
 #pragma omp simd
       for (std::int64_t b = 0; b < lanes; ++b) {
         T const below = low[b] - value, above = value - high[b], further = below > above ? below : above;
@@ -123,10 +151,11 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
         square[b] += gap * gap;
       }
     }
-    std::uint32_t near = 0;
-#pragma omp simd reduction(| : near)
-    for (int b = 0; b < int(lanes); ++b) near |= std::uint32_t(square[b] < T(1)) << b;
-    return o.tiles - first < lanes ? near & ((1U << (o.tiles - first)) - 1) : near;
+    std::uint32_t bits = 0;
+#pragma omp simd reduction(| : bits)
+    for (int b = 0; b < int(lanes); ++b) bits |= std::uint32_t(square[b] < T(1)) << b;
+    auto const left = boxes.count - row * lanes;
+    return left < lanes ? bits & ((1U << left) - 1) : bits;
   };
   for (auto m = begin; m < end; ++m) {
     auto const j = hits[m];
@@ -135,53 +164,57 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
     auto const own = object[j] >= 0 ? o.place[std::size_t(object[j])] : -1;
     double sum = 0;
     std::fill(grad_hit.begin(), grad_hit.end(), T(0));
-    for (std::int64_t begin_of_group = 0; begin_of_group < o.tiles; begin_of_group += lanes)
-      for (auto near_tiles = tiles_near(xj, begin_of_group); near_tiles != 0; near_tiles &= near_tiles - 1) {
-        auto const tile = begin_of_group + std::countr_zero(near_tiles);
-        T const* centre = o.centre.data() + std::size_t(tile) * width;
-        alignas(64) T square[lanes] = {};
-        bool far = false;
-        for (std::int64_t c = 0; c < d && !far;) {
-          for (auto const stop = std::min(d, c + 4); c < stop; ++c) {
-            T const value = xj[c];
+    for (std::int64_t row = 0; row < o.groups.rows(); ++row)
+      for (auto near_groups = near(o.groups, xj, row); near_groups != 0; near_groups &= near_groups - 1) {
+        auto const group = row * lanes + std::countr_zero(near_groups);
+        for (auto near_tiles = near(o.boxes, xj, group); near_tiles != 0; near_tiles &= near_tiles - 1) {
+          auto const tile = group * lanes + std::countr_zero(near_tiles);
+          T const* centre = o.centre.data() + std::size_t(tile) * width;
+          alignas(64) T square[lanes] = {};
+          bool far = false;
+          for (std::int64_t c = 0; c < d && !far;) {
+            for (auto const stop = std::min(d, c + 4); c < stop; ++c) {
+              T const value = xj[c];
 #pragma omp simd
-            for (std::int64_t b = 0; b < lanes; ++b) square[b] += (value - centre[c * lanes + b]) * (value - centre[c * lanes + b]);
+              for (std::int64_t b = 0; b < lanes; ++b) square[b] += (value - centre[c * lanes + b]) * (value - centre[c * lanes + b]);
+            }
+            int any = 0;
+#pragma omp simd reduction(| : any)
+            for (std::int64_t b = 0; b < lanes; ++b) any |= square[b] < T(1);
+            far = any == 0;
           }
-          int near = 0;
-#pragma omp simd reduction(| : near)
-          for (std::int64_t b = 0; b < lanes; ++b) near |= square[b] < T(1);
-          far = near == 0;
-        }
-        if (far) continue;
-        T const* charge = o.charge.data() + tile * lanes;
-        alignas(64) T overlap[lanes], pull[lanes];  // max(0, 1 − distance); charge / distance
-        for (std::int64_t b = 0; b < lanes; ++b) overlap[b] = std::sqrt(std::min(square[b], T(1)));
-#pragma omp simd
-        for (std::int64_t b = 0; b < lanes; ++b) {
-          T const distance = overlap[b];
-          bool const pulls = distance > T(0) && distance < T(1);
-          pull[b] = (pulls ? charge[b] : T(0)) / (pulls ? distance : T(1));
-          overlap[b] = T(1) - distance;
-        }
-        if (own >= tile * lanes && own < (tile + 1) * lanes) overlap[own - tile * lanes] = pull[own - tile * lanes] = T(0);
-        T here = 0;
-#pragma omp simd reduction(+ : here)
-        for (std::int64_t b = 0; b < lanes; ++b) here += charge[b] * overlap[b];
-        sum += double(here);
-        if (!with_gradient) continue;
-        T* to_charge = near_charge.data() + tile * lanes;
-        T* to_centre = near_centre.data() + std::size_t(tile) * width;
-#pragma omp simd
-        for (std::int64_t b = 0; b < lanes; ++b) to_charge[b] += qj * overlap[b];
-        for (std::int64_t c = 0; c < d; ++c) {
-          T const value = xj[c];
-          T* to_hit = grad_hit.data() + c * lanes;
+          if (far) continue;
+          T const* charge = o.charge.data() + tile * lanes;
+          alignas(64) T overlap[lanes], pull[lanes];  // max(0, 1 − distance); charge / distance
+          for (std::int64_t b = 0; b < lanes; ++b) overlap[b] = std::sqrt(std::min(square[b], T(1)));
 #pragma omp simd
           for (std::int64_t b = 0; b < lanes; ++b) {
-            T const g = qj * pull[b] * (value - centre[c * lanes + b]);
-            to_centre[c * lanes + b] += g;
-            to_hit[b] -= g;
+            T const distance = overlap[b];
+            bool const pulls = distance > T(0) && distance < T(1);
+            pull[b] = (pulls ? charge[b] : T(0)) / (pulls ? distance : T(1));
+            overlap[b] = T(1) - distance;
           }
+          if (own >= tile * lanes && own < (tile + 1) * lanes) overlap[own - tile * lanes] = pull[own - tile * lanes] = T(0);
+          T here = 0;
+#pragma omp simd reduction(+ : here)
+          for (std::int64_t b = 0; b < lanes; ++b) here += charge[b] * overlap[b];
+          sum += double(here);
+          if (!with_gradient) continue;
+          T* to_charge = near_charge.data() + tile * lanes;
+          T* to_centre = near_centre.data() + std::size_t(tile) * width;
+#pragma omp simd
+          for (std::int64_t b = 0; b < lanes; ++b) to_charge[b] += qj * overlap[b];
+          for (std::int64_t c = 0; c < d; ++c) {
+            T const value = xj[c];
+            T* to_hit = grad_hit.data() + c * lanes;
+#pragma omp simd
+            for (std::int64_t b = 0; b < lanes; ++b) {
+              T const g = qj * pull[b] * (value - centre[c * lanes + b]);
+              to_centre[c * lanes + b] += g;
+              to_hit[b] -= g;
+            }
+          }
+          if (++terms[std::size_t(tile)] == 256) flush(tile);
         }
       }
     out.sum += double(qj) * sum;
@@ -189,10 +222,9 @@ DEW_SIMD inline void repulsion_chunk(ObjectTiles<T> const& o, T const* x, T cons
       grad_q[j] += T(sum);
       for (std::int64_t c = 0; c < d; ++c)
         grad_x[j * d + c] += T(std::accumulate(grad_hit.begin() + c * lanes, grad_hit.begin() + (c + 1) * lanes, 0.0));
-      if ((m - begin) % 256 == 255) flush();
     }
   }
-  if (with_gradient) flush();
+  for (std::int64_t tile = 0; with_gradient && tile < o.tiles; ++tile) flush(tile);
 }
 
 template <class T>

@@ -77,7 +77,7 @@ def states(study):
 # ---- without any package -----------------------------------------------------------------------------------------------------------------------
 def rules(_):
     need("tomllib")
-    from allocation import Allocation, Expectation, duration, slurm_seconds
+    from allocation import Allocation, Expectation, duration, job_of, slurm_seconds
     from training import Run, Trouble, fixed_options, options_text, read_options, suggest, work_of, write_aside
 
     # time that is left
@@ -85,6 +85,8 @@ def rules(_):
     check(Allocation(100, {}, clock=lambda: 5.0).end == 105, "seconds from now")
     check(Allocation(100, {"SLURM_JOB_END_TIME": "50"}, clock=lambda: 5.0).left() == 45, "SLURM's end comes first")
     check(Allocation(10, {"SLURM_JOB_END_TIME": "50"}, clock=lambda: 5.0).left() == 10, "what was given comes first")
+    task = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    check([job_of(task), job_of({"SLURM_JOB_ID": "8"}), job_of({})] == ["7_3", "8", None], "the number of the last task is that of the array")
     check([slurm_seconds(t) for t in ("4:05:06", "05:06\n", "1-04:05:06")] == [14706, 306, 101106], "SLURM's times")
     check([duration(s) for s in (41.7, 425, 12000)] == ["42 s", "7 min 05 s", "3 h 20 min"], "times for people")
 

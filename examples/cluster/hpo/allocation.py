@@ -18,13 +18,19 @@ class Allocation:
         ends = [clock() + stop_after] if stop_after is not None else []
         if environment.get("SLURM_JOB_END_TIME"):
             ends.append(float(environment["SLURM_JOB_END_TIME"]))
-        elif environment.get("SLURM_JOB_ID"):
-            ends.extend(end_by_squeue(environment["SLURM_JOB_ID"], clock))
+        elif job := job_of(environment):
+            ends.extend(end_by_squeue(job, clock))
         self.end = min(ends, default=math.inf)
 
     def left(self):
         """Seconds; infinite where nothing ends."""
         return self.end - self.clock()
+
+
+def job_of(environment):
+    """The job as squeue takes it; None outside SLURM. Of one task of an array: the number of a task can be that of the whole array."""
+    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
 
 
 def end_by_squeue(job, clock):

@@ -389,6 +389,8 @@ BATCH = """#!/bin/bash
 #SBATCH --cpus-per-task={cpus}
 #SBATCH --mem={memory}
 #SBATCH --output={study}/worker-%A_%a.out
+# a worker whose node dies starts again; what it said before stays
+#SBATCH --requeue --open-mode=append
 # so long before the end the worker saves its trial and leaves it to the next one
 #SBATCH --signal=B:USR1@{save}
 {more}

@@ -86,6 +86,7 @@ def rules(_):
     check(Allocation(100, {"SLURM_JOB_END_TIME": "50"}, clock=lambda: 5.0).left() == 45, "SLURM's end comes first")
     check(Allocation(10, {"SLURM_JOB_END_TIME": "50"}, clock=lambda: 5.0).left() == 10, "what was given comes first")
     task = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    end_that_moves(task)
     check([job_of(task), job_of({"SLURM_JOB_ID": "8"}), job_of({})] == ["7_3", "8", None], "the number of the last task is that of the array")
     check([slurm_seconds(t) for t in ("4:05:06", "05:06\n", "1-04:05:06")] == [14706, 306, 101106], "SLURM's times")
     check([duration(s) for s in (41.7, 425, 12000)] == ["42 s", "7 min 05 s", "3 h 20 min"], "times for people")
@@ -147,6 +148,40 @@ def rules(_):
     with open("run/lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         check(run.trained_by_someone(), "a lock that is held")
+
+
+def end_that_moves(task):
+    """SLURM is asked again every ten minutes, and before a worker takes time for too short; not more often."""
+    from allocation import Allocation
+
+    now, answer, asked = 1000.0, 3600.0, []
+
+    def ask(job):
+        asked.append((job, now))
+        return answer
+
+    allocation = Allocation(None, task, lambda: now, ask)
+    check(asked == [("7_3", 1000)] and allocation.left() == 3600, asked)
+    now = 1599.0
+    check(allocation.left_for(3001) == 3001 and len(asked) == 1, "what is enough is not asked for")
+    answer, now = 600.0, 1600.0
+    check(allocation.left() == 3000 and allocation.left_for(10) == 600 and asked[1:] == [("7_3", 1600)], "a limit that was lowered is heard of within ten minutes")
+    now = 1609.0
+    check(allocation.left_for(600) == 591 and len(asked) == 2, "an answer is trusted for ten seconds")
+    answer, now = 7200.0, 1610.0
+    check(allocation.left_for(600) == 7200 and len(asked) == 3, "before an end it is asked again")
+    answer = 7190.0
+    allocation.doubt()
+    check(allocation.left_for(600) == 7190 and len(asked) == 4, "what is doubted is asked for")
+    answer, now = None, 8790.0
+    check(allocation.left_for(60) == 10 and len(asked) == 5, "without an answer the end stays")
+    answer, now = math.inf, 8811.0
+    check(allocation.left_for(60) == math.inf and allocation.end == math.inf, "a limit that is gone")
+    answer = 100.0
+    allocation = Allocation(50, {**task, "SLURM_JOB_END_TIME": "8911"}, lambda: now, ask)
+    check(len(asked) == 6 and allocation.left() == 50, "the environment knows the first end")
+    now = 8851.0
+    check(allocation.left_for(70) == 10 and len(asked) == 6, "SLURM cannot move an end of one's own")
 
 
 # ---- the shared folder ---------------------------------------------------------------------------------------------------------------------------

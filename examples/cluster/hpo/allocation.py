@@ -11,20 +11,46 @@ SAFETY = 1.2  # … times this
 
 
 class Allocation:
-    """The end of the time that this process may run: SLURM's, or so many seconds from now, whichever comes first."""
+    """The end of the time that this process may run: SLURM's, or so many seconds from now, whichever comes first. SLURM's can move while a job runs."""
 
-    def __init__(self, stop_after=None, environment=os.environ, clock=time.time):
-        self.clock = clock
-        ends = [clock() + stop_after] if stop_after is not None else []
+    ASK_EVERY_S, TRUSTED_S = 600, 10
+
+    def __init__(self, stop_after=None, environment=os.environ, clock=time.time, ask=None):
+        self.clock, self.ask, self.job = clock, ask or seconds_left_by_squeue, job_of(environment)
+        self.own_end = math.inf if stop_after is None else clock() + stop_after
+        self.slurms_end, self.asked_at = math.inf, clock()
         if environment.get("SLURM_JOB_END_TIME"):
-            ends.append(float(environment["SLURM_JOB_END_TIME"]))
-        elif job := job_of(environment):
-            ends.extend(end_by_squeue(job, clock))
-        self.end = min(ends, default=math.inf)
+            self.slurms_end = float(environment["SLURM_JOB_END_TIME"])
+        elif self.job:
+            self.hear()
+
+    @property
+    def end(self):
+        return min(self.own_end, self.slurms_end)
 
     def left(self):
-        """Seconds; infinite where nothing ends."""
+        """Seconds, as far as is known; infinite where nothing ends."""
         return self.end - self.clock()
+
+    def left_for(self, needed):
+        """The same, for who decides by it. SLURM is asked again every ten minutes, and before less than what is needed is said, unless that was known by
+        an answer of the last ten seconds."""
+        now = self.clock()
+        too_short = self.slurms_end - now < needed <= self.own_end - now
+        if self.job and now - self.asked_at >= (self.TRUSTED_S if too_short else self.ASK_EVERY_S):
+            self.hear()
+        return self.left()
+
+    def doubt(self):
+        """Whoever decides next asks first."""
+        self.asked_at = -math.inf
+
+    def hear(self):
+        """Asks; without an answer the end stays where it was."""
+        self.asked_at = self.clock()
+        left = self.ask(self.job)
+        if left is not None:
+            self.slurms_end = self.clock() + left
 
 
 def job_of(environment):
@@ -33,13 +59,13 @@ def job_of(environment):
     return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
 
 
-def end_by_squeue(job, clock):
-    """When a job ends, from SLURMs whose jobs are not told by their environment."""
+def seconds_left_by_squeue(job):
+    """What SLURM says that a job has left; infinite without a limit, None without an answer."""
     try:
-        said = subprocess.run(["squeue", "-h", "-j", job, "-o", "%L"], capture_output=True, text=True, timeout=60, check=True).stdout
-        return [clock() + slurm_seconds(said)]
+        said = subprocess.run(["squeue", "-h", "-j", job, "-o", "%L"], capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+        return math.inf if said in ("UNLIMITED", "NOT_SET", "INVALID") else float(slurm_seconds(said))
     except (OSError, subprocess.SubprocessError, ValueError):
-        return []  # without a limit, or without an answer
+        return None
 
 
 def slurm_seconds(text):
@@ -76,11 +102,15 @@ class Expectation:
         else:
             self.seconds, self.reason = prior, "as stated" if prior else "nothing is known yet"
 
+    def needs(self, share_done=0.0):
+        """Seconds that a trial of which a share is done still takes; 0 while nothing is known."""
+        return (self.seconds or 0) * (1 - share_done)
+
     def judge(self, left, reserve, share_done=0.0):
         """(whether a trial of which a share is done fits into what is left, less a reserve; why, as a sentence)."""
         if self.seconds is None:
             return left > reserve, f"no trial has finished yet, so that its time is not known; {self.time(left)}"
-        needs = self.seconds * (1 - share_done)
+        needs = self.needs(share_done)
         what = f"what is left of a trial takes {duration(needs)}" if share_done else f"a trial takes {duration(needs)}"
         kept = "" if math.isinf(left) else f" and {duration(reserve)} are kept for saving"
         return needs <= left - reserve, f"{what} ({self.reason}){kept}; {self.time(left)}"

@@ -156,6 +156,8 @@ class Worker:
             left = self.allocation.left()
             if number != signal.SIGUSR1 or math.isinf(left) or left < self.save_seconds:
                 self.stopped_by = signal.Signals(number).name
+            else:
+                self.allocation.doubt()  # the end may be nearer than it was when SLURM was asked
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, stop)
@@ -211,7 +213,7 @@ class Worker:
                     else:
                         return trial.number
                 if len(self.study.trials()) < self.study.settings["trials"]:
-                    fits, why = self.study.expectation(self.study.largest_work()).judge(self.allocation.left(), self.save_seconds)
+                    fits, why = self.judge(self.study.expectation(self.study.largest_work()))
                     if not fits:
                         return self.end("; ".join([*refused, f"takes no new trial: {why}"]))
                     number = self.study.new_trial()
@@ -221,6 +223,11 @@ class Worker:
             if not waiting:
                 return self.end("; ".join([*refused, self.study.counts()]))
             time.sleep(min(1, self.signs.timeout_s / 6))
+
+    def judge(self, expectation, share_done=0.0):
+        """Whether a trial of which a share is done fits into what is left, and why."""
+        left = self.allocation.left_for(expectation.needs(share_done) + self.save_seconds)
+        return expectation.judge(left, self.save_seconds, share_done)
 
     def end(self, why):
         self.say(why)
@@ -233,7 +240,7 @@ class Worker:
         run = self.study.run(trial.number)
         work = work_of(run.options()) if run.begun() else self.study.largest_work()
         share = run.share_done()
-        fits, why = self.study.expectation(work).judge(self.allocation.left(), self.save_seconds, share)
+        fits, why = self.judge(self.study.expectation(work), share)
         if not fits:
             return f"does not go on with trial {trial.number}: {why}"
         self.claim(trial.number)
@@ -294,7 +301,7 @@ class Worker:
             note_time()
             if ended:
                 return self.ended(trial, run, training)
-            if self.stopped_by or self.allocation.left() < self.save_seconds:
+            if self.stopped_by or self.allocation.left_for(self.save_seconds) < self.save_seconds:
                 training.stop(self.save_seconds)
                 if run.finished():
                     continue

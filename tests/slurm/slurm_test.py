@@ -2,7 +2,8 @@
 """find_tracks under a real SLURM: slurm_test.py FIND_TRACKS SCRATCH. Skipped without root, slurm-wlm and munge.
 
 A training that needs three allocations at least (one ended by a signal, one by the guard of the wall time) ends with one log and the same bytes as
-one without interruption. SLURM's own signal before the end of a job's time requeues it. The tasks of an array train apart; one of them is requeued.
+one without interruption. SLURM's own signal before the end of a job's time requeues it. A time limit that is raised and lowered again while a job runs
+is noticed. The tasks of an array train apart; one of them is requeued.
 What SLURM and the program said stands in SCRATCH/transcript.txt.
 """
 
@@ -131,6 +132,29 @@ def slurms_own_signal(cluster, job):
     cluster.slurm.call("scancel", job)
 
 
+def limit_that_moves(cluster):
+    """The guard would stop this training after ten seconds. The limit is raised meanwhile, and lowered behind that."""
+    slurm = cluster.slurm
+    job = cluster.submit("--time", "1", "--signal-before", "0", "--job-name", "moved", "--", "train", *SMALL, "--epochs", "100000", "--out", "moved",
+                         "--batch.reserve_s", "50", "--batch.ask_every_s", "3")  # fmt: skip
+    cluster.wait_for_logs("moved", 1)
+
+    def limit(minutes):
+        slurm.call("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
+        cluster.say(f"$ scontrol update JobId={job} TimeLimit={minutes}")
+
+    limit(10)
+    cluster.until(lambda: cluster.state(job) != "RUNNING" or slurm.job(job)["RunTime"] >= "00:00:13", "thirteen seconds of training")
+    check(cluster.state(job) == "RUNNING", "the raised limit was noticed")
+    limit(1)
+    cluster.wait_for_requeue(job)
+    output = read(f"moved-{job}.out").decode()
+    cluster.say(f"--- moved-{job}.out\n{output}")
+    check(re.search(rf"SLURM has moved the end of job {job}: 0:09:\d\d left\n(.*\n)*SLURM has moved the end of job {job}: 0:00:4\d left\n", output), "both limits are said")
+    check("stopped in time, with 0:00:4" in output, "the guard has stopped it")
+    slurm.call("scancel", job)
+
+
 def array_of_seeds(cluster):
     slurm = cluster.slurm
     job = cluster.submit("--time", "5", "--array", "0-1", "--job-name", "seeds", "--", "train", *SMALL, "--epochs", "50", "--out", "seeds", "--array", "seeds")
@@ -170,6 +194,7 @@ def main(find_tracks, scratch):
                                      "--out", "endless", "--batch.reserve_s", "0")  # fmt: skip
             three_allocations(cluster, whole_s)
             slurms_own_signal(cluster, endless)
+            limit_that_moves(cluster)
             array_of_seeds(cluster)
             cluster.say(f"--- SLURM's record of every allocation\n{slurm.record()}")
         finally:

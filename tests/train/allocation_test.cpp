@@ -104,13 +104,17 @@ TEST_CASE("a job of SLURM is requeued by its number when it is signalled or its 
     stage.now += 7;
     CHECK(!allocation.stop());
     stage.now += 1;
+    stage.answers["squeue"] = {0, "0:42\n", ""};  // asked again before it stops
     CHECK(allocation.stop());
     CHECK(allocation.reason() == StopReason::time);
+    CHECK(allocation.why_text() == "stopped in time, with 0:00:42 left");
     stage.now += 3;
     CHECK(allocation.leave("x") == 75);
   }
   CHECK(stage.said == Texts{"stopped in time, with 0:00:42 left", "requeued: job 15_2 goes on by itself"});
-  CHECK(stage.called == Texts{"squeue --noheader --jobs 15_2 --Format TimeLeft", "scontrol requeue 15_2"});  // squeue was asked once
+  CHECK(stage.called == Texts{"squeue --noheader --jobs 15_2 --Format TimeLeft", "squeue --noheader --jobs 15_2 --Format TimeLeft",
+                              "scontrol requeue 15_2"});
+  CHECK(stage.warned.empty());  // the end was where it was thought to be
 
   stage.said.clear(), stage.called.clear();
   stage.variables["SLURM_RESTART_COUNT"] = "1";
@@ -126,6 +130,91 @@ TEST_CASE("a job of SLURM is requeued by its number when it is signalled or its 
   CHECK(allocation.stop());
   CHECK(allocation.leave("x") == 75);
   CHECK(stage.said == Texts{"stopped by the signal to requeue", "requeued: job 15_2 goes on by itself"});
+}
+
+TEST_CASE("a time limit that is raised or lowered is noticed") {
+  Stage stage;
+  stage.variables = {{"SLURM_JOB_ID", "17"}, {"SLURM_JOB_END_TIME", "1000000060"}};  // in 60 s
+  stage.answers["squeue"] = {0, "2:00:00\n", ""};
+  auto const ask = std::string("squeue --noheader --jobs 17 --Format TimeLeft");
+  {
+    Allocation allocation({}, stage.around());
+    CHECK(allocation.text() == "SLURM job 17, 0:01:00 left");
+    for (int i = 0; i < 4; ++i, stage.now += 10) CHECK(!allocation.stop());  // 2 · 10 + 15 s are needed
+    CHECK(stage.called == Texts{ask});                                       // with 30 left
+    CHECK(stage.warned == Texts{"SLURM has moved the end of job 17: 2:00:00 left"});
+    CHECK(!allocation.stop());
+    stage.answers["squeue"] = {0, "0:20\n", ""};  // lowered
+    for (int i = 0; i < 56; ++i) {
+      stage.now += 10;
+      CHECK(!allocation.stop());
+    }
+    CHECK(stage.called.size() == 1);
+    for (int i = 0; i < 3 && !allocation.stopped(); ++i) {
+      stage.now += 10;
+      (void)allocation.stop();
+    }
+    CHECK(stage.called.size() == 2);
+    CHECK(stage.warned.back() == "SLURM has moved the end of job 17: 0:00:20 left");
+    CHECK(allocation.reason() == StopReason::time);
+    CHECK(allocation.why_text() == "stopped in time, with 0:00:20 left");
+  }
+  stage.warned.clear(), stage.called.clear();
+  stage.answers["squeue"] = {0, "UNLIMITED\n", ""};
+  {
+    Allocation allocation({}, stage.around());
+    stage.now += 50;
+    CHECK(!allocation.stop());
+    CHECK(stage.warned == Texts{"SLURM has moved the end of job 17: no limit any more"});
+    CHECK(allocation.text() == "SLURM job 17");
+    stage.now += 1e6;
+    CHECK(!allocation.stop());
+    CHECK(stage.called.size() == 2);
+    CHECK(stage.warned.size() == 1);  // said once
+  }
+  // no answer: the end stays; nobody is asked where that is not wanted
+  stage.warned.clear(), stage.called.clear();
+  stage.answers["squeue"] = {1, "", "no controller"};
+  {
+    Allocation allocation({}, stage.around());
+    stage.now += 50;
+    CHECK(allocation.stop());
+    CHECK(allocation.why_text() == "stopped in time, with 0:00:10 left");
+  }
+  CHECK(stage.called == Texts{ask});
+  CHECK(stage.warned.empty());
+  {
+    Allocation allocation({.ask_every_s = 0}, stage.around());
+    stage.now += 50;
+    CHECK(allocation.stop());
+  }
+  CHECK(stage.called.size() == 1);
+  // a first answer that fails is made up for later
+  stage.variables.erase("SLURM_JOB_END_TIME");
+  {
+    Allocation allocation({.ask_every_s = 100}, stage.around());
+    CHECK(stage.warned.size() == 1);
+    CHECK(allocation.text() == "SLURM job 17");
+    stage.answers["squeue"] = {0, "10:00\n", ""};
+    stage.now += 100;
+    CHECK(!allocation.stop());
+    CHECK(allocation.text() == "SLURM job 17, 0:10:00 left");
+  }
+}
+
+TEST_CASE("a process beside one that looks at the time asks nobody and hears signals alone") {
+  Stage stage;
+  stage.variables = {{"SLURM_JOB_ID", "17"}};
+  Allocation allocation({.stop_after = "0:20"}, stage.around(), 0, false);
+  stage.now += 1e6;
+  CHECK(!allocation.stop());
+  CHECK(stage.called.empty());
+  CHECK(allocation.text() == "SLURM job 17");
+  allocation.stopped_too(StopReason::time);
+  CHECK(allocation.why_text() == "stopped in time");
+  std::raise(SIGUSR1);
+  CHECK(allocation.stop());
+  CHECK(allocation.reason() == StopReason::time);  // the first that it was told
 }
 
 TEST_CASE("SIGTERM and Ctrl-C requeue nothing, also in SLURM") {
@@ -218,5 +307,6 @@ TEST_CASE("bad options are refused") {
   CHECK(refusal({.stop_after = "soon"}) == "--stop-after: expected minutes, H:MM:SS or D-HH:MM:SS, got 'soon'");
   CHECK(refusal({.reserve_s = -1}) == "batch.reserve_s: expected at least 0, got -1");
   CHECK(refusal({.requeue_status = 256}) == "batch.requeue_status: expected 0 to 255, got 256");
+  CHECK(refusal({.ask_every_s = -1}) == "batch.ask_every_s: expected at least 0, got -1");
   CHECK(refusal({}) == "none");
 }

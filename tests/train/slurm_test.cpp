@@ -47,6 +47,7 @@ TEST_CASE("the time that is left comes from SLURM's environment, else from squeu
   CHECK(*seconds_left({.id = "17", .ends = 1000}, 900, squeue({0, "9:00", ""}, &asked)) == 100);
   CHECK(asked.empty());
   CHECK(*seconds_left({.id = "17", .ends = 1000}, 1001, squeue({0, "9:00", ""}, &asked)) == 540);  // a limit that was raised
+  CHECK(*seconds_left_by_squeue({.id = "17", .ends = 1000}, squeue({0, "9:00", ""})) == 540);      // whatever it was at the start
   CHECK(*seconds_left({.id = "17_3"}, 0, squeue({0, "1-02:03:04          \n", ""}, &asked)) == 93784);
   CHECK(asked == std::vector<std::string>{"squeue", "--noheader", "--jobs", "17_3", "--Format", "TimeLeft"});
   CHECK(*seconds_left({.id = "17"}, 0, squeue({0, "0:59\n", ""})) == 59);

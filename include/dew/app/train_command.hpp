@@ -102,7 +102,8 @@ int train_run(Program<P, Source, Plan, Metrics>& app, CommandFlags& flags) {
     detail::enter_task(app, flags);
     if (app.check_only) return detail::train_within(app, flags, nullptr);
     auto const& wandb = app.logs.wandb;
-    Allocation allocation(app.batch, app.around, wandb.on() ? wandb.wandb_wait_s + wandb.wandb_osh_delay_s : 0);
+    bool const guarded = app.launch.rank == 0;  // it stops all; the others need not ask SLURM too
+    Allocation allocation(app.batch, app.around, wandb.on() ? wandb.wandb_wait_s + wandb.wandb_osh_delay_s : 0, guarded);
     auto status = detail::train_within(app, flags, &allocation);
     auto& group = *app.processes;
     if (status == stopped_early) {

@@ -2,9 +2,11 @@
 // One start of a program that may be asked to leave: signals, time that runs out, and the batch system that starts it again.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +30,7 @@ struct BatchOptions {
   int requeue_status = 75;
   ArraySplit array = ArraySplit::none;
   std::string array_tasks = {};
+  double ask_every_s = 600;
 
   using Options = BatchOptions;
   static constexpr auto describe() {
@@ -39,7 +42,8 @@ struct BatchOptions {
         DEW_OPTION(requeue_command, "", "shell command that requeues the job; empty: scontrol requeue, in SLURM; none: no command"),
         DEW_OPTION(requeue_status, "", "exit status when stopped to be gone on with in another allocation"),
         DEW_OPTION(array, "", "what the tasks of a job array divide: seeds or folds (train), events (run, export)"),
-        DEW_OPTION(array_tasks, "", "all tasks of the array, such as 0-9, where only some are submitted; empty: as SLURM says"));
+        DEW_OPTION(array_tasks, "", "all tasks of the array, such as 0-9, where only some are submitted; empty: as SLURM says"),
+        DEW_OPTION(ask_every_s, "s", "SLURM is asked so often whether the job's end has moved, and once before time is up; 0: never"));
   }
   bool operator==(BatchOptions const&) const = default;
 
@@ -58,7 +62,8 @@ struct Surroundings {
   };
 };
 
-/// One start of a program: handles signals while it lives, knows SLURM's job and how much time is left, and says at the end how to go on.
+/// One start of a program: handles signals while it lives, knows SLURM's job and how much time is left, and says at the end how to go on. A time limit
+/// that is raised or lowered while the job runs is noticed: see `BatchOptions::ask_every_s`.
 ///
 ///     Allocation allocation(options);
 ///     settings.stop = [&] { return allocation.stop(); };
@@ -66,19 +71,22 @@ struct Surroundings {
 ///     if (!trainer.run(…)) { … close everything …; return allocation.leave("tracking train --resume RUN"); }
 class Allocation {
  public:
-  /// `more_reserve_s` is added to the options' reserve, for ends that are known to be long. Throws `Error` for bad options or a bad environment.
-  /// Where SLURM cannot be asked for the time that is left, there is a warning and no guard: its signal has to come.
-  explicit Allocation(BatchOptions options, Surroundings around = {}, double more_reserve_s = 0)
+  /// `more_reserve_s` is added to the options' reserve, for ends that are known to be long. `guarded` false: only signals count, because another process
+  /// that works with this one looks at the time. Throws `Error` for bad options or a bad environment. Where SLURM cannot be asked for the time that
+  /// is left, there is a warning: its signal has to come, unless SLURM answers later.
+  explicit Allocation(BatchOptions options, Surroundings around = {}, double more_reserve_s = 0, bool guarded = true)
       : options_(std::move(options)), around_(std::move(around)), signals_(options_.requeue_signal), job_(slurm_job(around_.environment)) {
     check(options_.reserve_s >= 0, ErrorKind::usage, "batch.reserve_s: expected at least 0, got {}", options_.reserve_s);
     check(options_.requeue_status >= 0 && options_.requeue_status < 256, ErrorKind::usage,
           "batch.requeue_status: expected 0 to 255, got {}", options_.requeue_status);
-    auto left = slurms_seconds_left();
-    if (!options_.stop_after.empty()) {
-      auto const wanted = parse_slurm_time(options_.stop_after, "--stop-after");
-      left = std::min(wanted, left.value_or(wanted));
-    }
-    if (left) guard_.emplace(*left, options_.reserve_s + more_reserve_s, around_.clock);
+    check(options_.ask_every_s >= 0, ErrorKind::usage, "batch.ask_every_s: expected at least 0, got {}", options_.ask_every_s);
+    auto const wanted = options_.stop_after.empty() ? no_end : parse_slurm_time(options_.stop_after, "--stop-after");
+    if (!guarded || (!job_ && options_.stop_after.empty())) return;
+    double const left = job_ ? slurms_seconds_left() : no_end;
+    guard_.emplace(left, options_.reserve_s + more_reserve_s, around_.clock);
+    guard_->not_after(wanted);
+    slurms_end_ = around_.clock() + left;
+    if (job_ && options_.ask_every_s > 0) guard_->ask_again([this] { return ask_again(); }, options_.ask_every_s);
   }
 
   std::optional<SlurmJob> const& job() const { return job_; }
@@ -91,15 +99,14 @@ class Allocation {
     if (job_) add("SLURM job " + job_->id);
     if (restarted())
       add(job_->restarts == 1 ? std::string("requeued once before") : fmt::format("requeued {} times before", job_->restarts));
-    if (guard_) add(slurm_time_text(guard_->left()) + " left");
+    if (guard_ && std::isfinite(guard_->left())) add(slurm_time_text(guard_->left()) + " left");
     return text;
   }
 
   /// Whether the program has to stop here: asked at each place where it can. Once true it stays so.
   bool stop() {
     if (reason_ == StopReason::none) reason_ = signals_.reason();
-    bool const up = guard_ && guard_->up();
-    if (reason_ == StopReason::none && up) {
+    if (reason_ == StopReason::none && guard_ && guard_->up()) {
       reason_ = StopReason::time;
       left_ = guard_->left();
     }
@@ -115,6 +122,18 @@ class Allocation {
     reason_ = why;
   }
 
+  /// Why it stops, in words: `stopped in time, with 0:00:42 left`.
+  std::string why_text() const {
+    switch (reason_) {
+      case StopReason::interrupt: return "stopped";
+      case StopReason::terminate: return "stopped by SIGTERM";
+      case StopReason::requeue: return "stopped by the signal to requeue";
+      case StopReason::time:
+        return std::isfinite(left_) ? fmt::format("stopped in time, with {} left", slurm_time_text(left_)) : "stopped in time";
+      case StopReason::none: break;
+    }
+    return "not stopped";
+  }
   /// The exit status of a start that was stopped and came further: 130 for Ctrl-C, 143 for SIGTERM, else `requeue_status`.
   int status() const { return reason_ == StopReason::interrupt ? 130 : reason_ == StopReason::terminate ? 143 : options_.requeue_status; }
 
@@ -135,11 +154,10 @@ class Allocation {
     auto const by_hand = go_on.empty() ? std::string() : "; go on with: " + go_on;
     auto const& say = around_.say;
     if (reason_ == StopReason::interrupt || reason_ == StopReason::terminate) {
-      say((reason_ == StopReason::interrupt ? "stopped" : "stopped by SIGTERM") + by_hand);
-      return reason_ == StopReason::interrupt ? 130 : 143;
+      say(why_text() + by_hand);
+      return status();
     }
-    auto const why = reason_ == StopReason::time ? fmt::format("stopped in time, with {} left", slurm_time_text(left_))
-                                                 : std::string("stopped by the signal to requeue");
+    auto const why = why_text();
     if (!progressed_) {
       say(why + "; not requeued, for this allocation was too short to come any further" + by_hand);
       return 1;
@@ -159,14 +177,26 @@ class Allocation {
   }
 
  private:
-  std::optional<double> slurms_seconds_left() const {
-    if (!job_) return std::nullopt;
+  static constexpr double no_end = std::numeric_limits<double>::infinity();
+  double slurms_seconds_left() const {
     try {
-      return seconds_left(*job_, around_.date(), around_.command);
+      return seconds_left(*job_, around_.date(), around_.command).value_or(no_end);
     } catch (Error const& e) {
       around_.warn(fmt::format("{}; only a signal can stop it in time", e.what()));
-      return std::nullopt;
+      return no_end;
     }
+  }
+  /// What SLURM says now, and a word where that is another end than before. No answer: nothing, and nothing is said.
+  std::optional<double> ask_again() {
+    try {
+      auto const left = seconds_left_by_squeue(*job_, around_.command, 5).value_or(no_end);  // the reserve has to outlast the question
+      auto const end = around_.clock() + left;
+      if (std::abs(end - slurms_end_) > 30)
+        around_.warn(fmt::format("SLURM has moved the end of job {}: {}", job_->id,
+                                 std::isfinite(left) ? slurm_time_text(left) + " left" : std::string("no limit any more")));
+      slurms_end_ = end;
+      return left;
+    } catch (Error const&) { return std::nullopt; }
   }
   /// What requeues the job; empty where it is not to be.
   std::vector<std::string> requeue_words() const {
@@ -180,8 +210,9 @@ class Allocation {
   Interruption signals_;
   std::optional<SlurmJob> job_;
   std::optional<TimeGuard> guard_;
+  double slurms_end_ = no_end;  // by the clock
   StopReason reason_ = StopReason::none;
-  double left_ = 0;
+  double left_ = no_end;
   bool progressed_ = false;
 };
 

@@ -50,11 +50,9 @@ inline std::optional<SlurmJob> slurm_job(Environment const& environment) {
   return job;
 }
 
-/// Seconds that a job has left; nothing where it has no limit. From SLURM's environment, else `squeue` is asked. `now_s` is seconds since 1970.
-/// Throws `Error` (input) when it cannot be asked.
-inline std::optional<double> seconds_left(SlurmJob const& job, double now_s, RunCommand const& command = run_command) {
-  if (job.ends && double(*job.ends) > now_s) return double(*job.ends) - now_s;
-  auto const asked = command({"squeue", "--noheader", "--jobs", job.id, "--Format", "TimeLeft"}, 20);
+/// Seconds that a job has left by `squeue`; nothing where it has no limit. Throws `Error` (input) when there is no answer in that time.
+inline std::optional<double> seconds_left_by_squeue(SlurmJob const& job, RunCommand const& command = run_command, double patience_s = 20) {
+  auto const asked = command({"squeue", "--noheader", "--jobs", job.id, "--Format", "TimeLeft"}, patience_s);
   check(asked.ok(), ErrorKind::input, "squeue does not say how much time job {} has left: {}", job.id, asked.words());
   auto const first = asked.output.find_first_not_of(" \t\r\n");
   check(first != std::string::npos, ErrorKind::input, "squeue does not say how much time job {} has left", job.id);
@@ -63,6 +61,12 @@ inline std::optional<double> seconds_left(SlurmJob const& job, double now_s, Run
   try {
     return parse_slurm_time(text, "squeue");
   } catch (Error const& e) { fail(ErrorKind::input, "{}", e.what()); }
+}
+
+/// The same at a job's start: from SLURM's environment, else `squeue` is asked. `now_s` is seconds since 1970.
+inline std::optional<double> seconds_left(SlurmJob const& job, double now_s, RunCommand const& command = run_command) {
+  if (job.ends && double(*job.ends) > now_s) return double(*job.ends) - now_s;
+  return seconds_left_by_squeue(job, command);
 }
 
 // ---- job arrays -----------------------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@
 #include "dew/train/gradient_watch.hpp"
 #include "dew/train/improvement.hpp"
 #include "dew/train/interruption.hpp"
+#include "dew/train/joint_end.hpp"
 #include "dew/train/launch.hpp"
 #include "dew/train/loggers.hpp"
 #include "dew/train/measure.hpp"

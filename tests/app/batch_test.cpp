@@ -66,23 +66,34 @@ Arguments train_arguments(fs::path const& out, Arguments const& more = {}) {
 }
 bool has(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
-/// Variables of SLURM's, for a scope.
-class Job {
+/// Variables of the environment, for a scope.
+class Variables {
  public:
-  Job(std::initializer_list<std::pair<std::string, std::string>> variables) {
+  using List = std::initializer_list<std::pair<std::string, std::string>>;
+  explicit Variables(List variables, std::string const& prefix = "") {
     for (auto const& [name, value] : variables) {
-      names_.push_back("SLURM_" + name);
+      names_.push_back(prefix + name);
       ::setenv(names_.back().c_str(), value.c_str(), 1);
     }
   }
-  ~Job() {
+  ~Variables() {
     for (auto const& name : names_) ::unsetenv(name.c_str());
   }
-  Job(Job const&) = delete;
-  Job& operator=(Job const&) = delete;
+  Variables(Variables const&) = delete;
+  Variables& operator=(Variables const&) = delete;
 
  private:
   std::vector<std::string> names_;
+};
+/// Those of a job of SLURM's.
+struct Job : Variables {
+  Job(List variables) : Variables(variables, "SLURM_") {}
+};
+/// Those of a process that Open MPI's mpirun has started.
+struct Rank : Variables {
+  Rank(int rank, int size, std::string const& start)
+      : Variables(
+            {{"OMPI_COMM_WORLD_RANK", std::to_string(rank)}, {"OMPI_COMM_WORLD_SIZE", std::to_string(size)}, {"PMIX_NAMESPACE", start}}) {}
 };
 
 /// Scripts in place of SLURM's programs, which write down how they are called.
@@ -352,6 +363,55 @@ TEST_CASE("the tasks of an array find tracks in a part of the events each") {
   auto const seeds = program(arguments("run", "x", {"--array", "seeds"}));
   CHECK(seeds.status == 2);
   CHECK(has(seeds.err, "--array seeds: is for train; here the tasks divide events"));
+}
+
+TEST_CASE("of processes that find tracks together the last requeues the job where any was stopped") {
+  TempDir const folder;
+  Slurm const slurm;
+  Job const job{{"JOB_ID", "17"}};
+  auto const predict = [&](std::string const& command, std::string const& out, Rank const&, Arguments const& more = {}) {
+    Arguments a{command, "--run", whole().string(), "--events", events(), "--out", (folder / out).string(), "--quiet", "--threads", "1"};
+    a.insert(a.end(), more.begin(), more.end());
+    return program(a);
+  };
+  Arguments const at_once{"--stop-after", "0:10", "--batch.reserve_s", "30"};
+  for (std::string const command : {"run", "export"}) {
+    CAPTURE(command);
+    fs::remove(slurm.calls());
+    // rank 1 is stopped while rank 0 still works
+    auto const stopped = predict(command, command, {1, 2, "a"}, at_once);
+    CHECK(stopped.status == 0);
+    CHECK(stopped.out.starts_with("shard 2/2: stopped in time, with 0:00:0"));
+    CHECK(slurm.called() == "");
+    auto const last = predict(command, command, {0, 2, "a"});
+    CHECK(last.status == 75);
+    CHECK(last.out.starts_with("shard 1/2: 3 events"));
+    CHECK(last.out.ends_with("stopped in time\nrequeued: job 17 goes on by itself\n"));
+    CHECK(slurm.called() == "scontrol requeue 17\n");
+    // the next start: rank 0 has nothing to do any more, and rank 1 is stopped once more, in an allocation that brings nothing
+    CHECK(predict(command, command, {0, 2, "b"}).status == 0);
+    auto const fruitless = predict(command, command, {1, 2, "b"}, at_once);
+    CHECK(fruitless.status == 1);
+    CHECK(has(fruitless.out, "not requeued, for this allocation was too short"));
+    // and the one in which nobody is stopped
+    CHECK(predict(command, command, {1, 2, "c"}).out.starts_with("shard 2/2: 3 events"));
+    auto const done = predict(command, command, {0, 2, "c"});
+    CHECK(done.status == 0);
+    CHECK(has(done.out, "(3 events were there already)"));
+    CHECK(slurm.called() == "scontrol requeue 17\n");
+    CHECK(std::distance(fs::directory_iterator(folder / command), {}) == 6 + 1);  // six events and a marker
+  }
+  // what others have done counts for the last one too
+  CHECK(predict("run", "others", {0, 2, "a"}).status == 0);
+  auto const for_others = predict("run", "others", {1, 2, "a"}, at_once);
+  CHECK(for_others.status == 75);
+  CHECK(has(for_others.out, "requeued: job 17 goes on by itself\n"));
+  fs::remove(slurm.calls());
+  // where a start has no name rank 0 goes by itself
+  CHECK(predict("run", "unnamed", {1, 2, ""}, at_once).status == 75);
+  CHECK(predict("run", "unnamed", {1, 2, ""}).status == 0);
+  CHECK(predict("run", "unnamed", {0, 2, ""}).status == 0);
+  CHECK(slurm.called() == "");
 }
 
 TEST_CASE("a job gets the threads that SLURM gives it") {

@@ -252,9 +252,35 @@ def shards():
             assert read(verb + "_one", name) == read(verb + "_shared", name), name
 
 
+def requeue_shards():
+    """One rank of a prediction is stopped: the others do all that is theirs, then the last requeues once, and the same command does the rest."""
+    done(alone(*training("run", "--epochs", "1")))
+    done(alone("simulate", "--out", path("many"), "--select", "1-160", "--particles", "40", "--quiet"))
+    predicting = ["run", "--run", path("run"), "--events", path("many"), "--out", path("tracks"), "--batch.requeue_command", f"echo again >> '{path('requeued')}'"]
+    started = subprocess.Popen(command(2, *predicting), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+
+    def of_rank(rank):
+        ids = [int(name[5:14]) for name in os.listdir(path("tracks")) if name.endswith("-tracks.csv")] if os.path.exists(path("tracks")) else []
+        return sum(id % 2 != rank for id in ids)  # event 1 is that of rank 0
+
+    until = time.time() + 60
+    while of_rank(1) < 3:
+        assert started.poll() is None and time.time() < until, started.communicate()
+        time.sleep(0.005)
+    os.kill(ranks(path("tracks"))[1], signal.SIGUSR1)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 75, f"{started.returncode}\n{out}\n{err}"
+    assert of_rank(0) == 80 and 3 <= of_rank(1) < 80, f"{of_rank(0)} and {of_rank(1)} events\n{out}\n{err}"
+    assert "shard 2/2: stopped by the signal to requeue" in out and out.count("requeued: goes on by itself") == 1, out
+    assert read("requeued") == b"again\n"
+    result = done(together(2, *predicting))
+    assert "(80 events were there already)" in result.stdout and read("requeued") == b"again\n", result.stdout
+    assert of_rank(0) == of_rank(1) == 80 and len(os.listdir(path("tracks"))) == 161, sorted(os.listdir(path("tracks")))[:3]
+
+
 if __name__ == "__main__":
     shutil.rmtree(SCRATCH, ignore_errors=True)
     os.makedirs(SCRATCH)
     done(alone("simulate", "--out", EVENTS, "--select", "1-16", "--particles", "40", "--quiet"))
-    {f.__name__: f for f in (equal, figures, killed, silent, stop, requeue, clock, one_sentence, shards)}[NAME]()
+    {f.__name__: f for f in (equal, figures, killed, silent, stop, requeue, clock, one_sentence, shards, requeue_shards)}[NAME]()
     shutil.rmtree(SCRATCH, ignore_errors=True)

@@ -46,9 +46,7 @@ int export_events(Program<P, Source, Plan, Metrics>& app, Trained<P> const& trai
     allocation.progressed();
     return true;
   });
-  if (allocation.stopped()) return leave_prediction(app, allocation);
-  prediction.say(todo.size());
-  return 0;
+  return prediction.end(allocation, todo.size());
 }
 
 }  // namespace dew

@@ -9,7 +9,9 @@
 
 #include "dew/app/flags.hpp"
 #include "dew/app/program.hpp"
+#include "dew/train/allocation.hpp"
 #include "dew/train/event_store.hpp"
+#include "dew/train/joint_end.hpp"
 #include "dew/train/shard.hpp"
 
 namespace dew {
@@ -18,12 +20,28 @@ namespace dew {
 template <class A> class Prediction {
  public:
   Prediction(A const& app, CommandFlags const& flags)
-      : shard_(shard_of(app, flags)), ids_(shard_.of(app.selected(flags.select))), out_(flags.out) {}
+      : app_(app), shard_(shard_of(app, flags)), ids_(shard_.of(app.selected(flags.select))), out_(flags.out) {}
   std::vector<std::int64_t> const& ids() const { return ids_; }
-  /// Says how many were done now: "shard 3/16: 5 events, 70 tracks, in OUT (2 events were there already)".
-  void say(std::size_t done, std::string const& more = "") const {
-    fmt::print("{}{} events{} in {}{}\n", shard_.whole() ? "" : fmt::format("shard {}: ", shard_.text()), done, more, out_,
-               done < ids_.size() ? fmt::format(" ({} events were there already)", ids_.size() - done) : "");
+  /// The end of a prediction of which `done` events were done now, and the exit status: says "shard 3/16: 5 events, 70 tracks, in OUT (2 events were
+  /// there already)", or why it was stopped. Of processes that were started together the last requeues their job, where any of them was stopped.
+  /// The others end with 0: with another status their starter would end those that still work.
+  int end(Allocation& allocation, std::size_t done, std::string const& more = "") const {
+    if (!allocation.stopped())
+      fmt::print("{}{} events{} in {}{}\n", shard_text(), done, more, out_,
+                 done < ids_.size() ? fmt::format(" ({} events were there already)", ids_.size() - done) : "");
+    auto const start = app_.launch.several() ? start_name(app_.launch, app_.around.environment) : std::string();
+    if (!start.empty()) {
+      auto const all = all_ends_if_last(out_, start, app_.launch, {allocation.reason(), allocation.came_further()});
+      if (!all) {
+        if (allocation.stopped()) fmt::print("{}{}\n", shard_text(), allocation.why_text());
+        return allocation.stopped_by_person() ? allocation.status() : 0;
+      }
+      for (auto const& end : *all) {
+        allocation.stopped_too(end.why);
+        if (end.progressed) allocation.progressed();
+      }
+    } else if (app_.launch.rank > 0) return allocation.stopped() ? allocation.status() : 0;
+    return allocation.stopped() ? allocation.leave("the same command") : 0;
   }
 
  private:
@@ -33,7 +51,9 @@ template <class A> class Prediction {
           "--force cannot be shared: what one process overwrites another would take for its own; take an empty --out");
     return shard;
   }
+  std::string shard_text() const { return shard_.whole() ? "" : fmt::format("shard {}: ", shard_.text()); }
 
+  A const& app_;
   Shard shard_;
   std::vector<std::int64_t> ids_;
   std::string out_;
@@ -54,11 +74,6 @@ std::string prediction_identity(Program<P, Source, Plan, Metrics>& app, Trained<
     if (std::find(folders.begin(), folders.end(), e.path) == folders.end()) text += e.path + "=" + e.get();
   return nlohmann::ordered_json{{"program", app.name}, {"version", std::string(version)}, {"model_and_options", hash_name(text)}}.dump() +
          "\n";
-}
-
-/// The exit status of a prediction that was stopped. Of processes that were started together only the first requeues their job.
-template <class A> int leave_prediction(A const& app, Allocation& allocation) {
-  return app.launch.rank > 0 ? allocation.status() : allocation.leave("the same command");
 }
 
 }  // namespace dew

@@ -77,9 +77,7 @@ int write_tracks(Program<P, Source, Plan, Metrics>& app, Trained<P> const& train
       allocation.progressed();
       return true;
     });
-    if (allocation.stopped()) return leave_prediction(app, allocation);
-    prediction.say(todo.size(), fmt::format(", {} tracks,", tracks));
-    return 0;
+    return prediction.end(allocation, todo.size(), fmt::format(", {} tracks,", tracks));
   }
 }
 

@@ -114,11 +114,11 @@ class Allocation {
   }
   bool stopped() const { return reason_ != StopReason::none; }
   StopReason reason() const { return reason_; }
+  bool stopped_by_person() const { return reason_ == StopReason::interrupt || reason_ == StopReason::terminate; }
 
-  /// Another process of the same training stops, and so does this one; of two reasons, a person's word counts.
+  /// Another process of the same work stops, and so does this one; of two reasons, a person's word counts.
   void stopped_too(StopReason why) {
     if (why == StopReason::none || (reason_ != StopReason::none && reason_ <= why)) return;
-    if (why == StopReason::time && guard_) left_ = guard_->left();
     reason_ = why;
   }
 
@@ -146,6 +146,7 @@ class Allocation {
   /// Something was done since this start that the next one need not do again. Without that a job is not requeued, nor is its status that of one to be
   /// started again: it would go round for ever.
   void progressed() { progressed_ = true; }
+  bool came_further() const { return progressed_; }
 
   /// Says why the program has stopped, requeues the job where that was asked for, and returns the exit status: 130 for Ctrl-C, 143 for SIGTERM,
   /// `requeue_status` where another allocation is to go on, 1 where none would come further. To be called when all files are closed: SLURM ends the
@@ -153,7 +154,7 @@ class Allocation {
   int leave(std::string const& go_on) {
     auto const by_hand = go_on.empty() ? std::string() : "; go on with: " + go_on;
     auto const& say = around_.say;
-    if (reason_ == StopReason::interrupt || reason_ == StopReason::terminate) {
+    if (stopped_by_person()) {
       say(why_text() + by_hand);
       return status();
     }

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 
-from one_node import OneNode, missing
+from own_slurm import OwnSlurm, missing
 from slurm_test import Cluster
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,7 +48,7 @@ def in_the_midst(cluster, task):
 def search(find_tracks):
     need("optuna", "plotly")
     real_study(find_tracks, "study", TRIALS, EPOCHS)
-    with OneNode(cpus=2) as slurm:
+    with OwnSlurm(cpus=2) as slurm:
         cluster = Cluster(slurm, find_tracks)
         submitted = hpo("submit", "study", "--tasks", "2", "--time", "5", "--cpus", "1", "--mem", "200M", "--save-seconds", "5", "--go", env=slurm.environment)
         job = re.search(r"Submitted batch job (\d+)", submitted)[1]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from one_node import OneNode, missing
+from own_slurm import OwnSlurm, missing
 
 PATIENCE_S = 120
 EPOCHS = "200"  # some 20 s on one core
@@ -186,7 +186,7 @@ def main(find_tracks, scratch):
     whole_s = seconds_of(*train, "--epochs", EPOCHS, "--out", "whole")
     for seed in (1, 2):
         seconds_of(*train, "--epochs", "50", "--seed", str(seed), "--out", f"seed{seed}")
-    with OneNode(cpus=2) as slurm:
+    with OwnSlurm(cpus=2) as slurm:
         cluster = Cluster(slurm, find_tracks)
         cluster.say(f"a training of {whole_s:.1f} s without interruption")
         try:

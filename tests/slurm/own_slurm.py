@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
-"""A SLURM of one node in a folder of its own: own key, ports, state and configuration, no cgroups, nothing of the system's SLURM touched.
+"""A SLURM of this machine in a folder of its own: own key, ports, state and configuration, no cgroups, nothing of the system's SLURM touched. Several
+nodes are several slurmd.
 
-    with OneNode(cpus=2) as slurm:
+    with OwnSlurm(cpus=2) as slurm:
         slurm.call("sbatch", "script.sh")
 
 Needs root, munge and slurm-wlm (Debian). Daemons run in the foreground as children: they end with the block, also after an error, and with this process.
@@ -23,7 +24,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sque
 def missing():
     """Why it cannot be brought up here; empty where it can."""
     if os.geteuid() != 0:
-        return "a SLURM of one node needs root"
+        return "a SLURM of this machine needs root"
     lacking = [name for name in PROGRAMS if shutil.which(name, path=search_path()) is None]
     return f"no {', '.join(lacking)}: apt-get install slurm-wlm munge" if lacking else ""
 
@@ -47,9 +48,12 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-class OneNode:
-    def __init__(self, cpus):
+class OwnSlurm:
+    """`cpus` are those of each node."""
+
+    def __init__(self, cpus, nodes=1):
         self.cpus = cpus
+        self.nodes = [f"node{n + 1}" for n in range(nodes)]
         self.daemons = []
 
     def __enter__(self):
@@ -102,21 +106,23 @@ class OneNode:
         with open(os.open(self.path("munge", "key"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as key:
             key.write(os.urandom(1024))
         host = socket.gethostname().split(".")[0]
-        ctld_port, node_port = free_ports(2)
+        ctld_port, *node_ports = free_ports(1 + len(self.nodes))
+        here = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.cpus} RealMemory=500 State=UNKNOWN"
+        nodes = "\n".join(f"NodeName={node} Port={port} {here}" for node, port in zip(self.nodes, node_ports, strict=True))
         with open(self.path("slurm.conf"), "w", encoding="utf-8") as conf:
             conf.write(
                 f"""ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld_port}
-SlurmdPort={node_port}
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={self.path("munge", "socket")}
 CredType=cred/munge
 StateSaveLocation={self.path("state")}
-SlurmdSpoolDir={self.path("spool")}
+SlurmdSpoolDir={self.path("spool")}/%n
+TmpFS={self.path("spool")}/%n
 SlurmctldPidFile={self.path("slurmctld.pid")}
-SlurmdPidFile={self.path("slurmd.pid")}
+SlurmdPidFile={self.path("slurmd.pid")}.%n
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -132,19 +138,22 @@ SwitchType=switch/none
 MpiDefault=none
 KillWait=10
 ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={self.cpus} RealMemory=500 State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+{nodes}
+PartitionName=all Nodes={",".join(self.nodes)} Default=YES MaxTime=INFINITE State=UP
 """
             )
         self.start("munged", "--foreground", "--force", f"--key-file={self.path('munge', 'key')}", f"--socket={self.path('munge', 'socket')}",
                    f"--pid-file={self.path('munge', 'pid')}", f"--log-file={self.path('munge', 'log')}", f"--seed-file={self.path('munge', 'seed')}")  # fmt: skip
         self.until(lambda: os.path.exists(self.path("munge", "socket")), "munged's socket")
         self.start("slurmctld", "-D", "-f", self.path("slurm.conf"))
-        self.start("slurmd", "-D", "-f", self.path("slurm.conf"), "-N", host)
-        self.until(lambda: "idle" in self.call("sinfo", "--noheader", "--format=%t", ok=False), "an idle node")
+        for node in self.nodes:
+            os.mkdir(self.path("spool", node))
+            self.start("slurmd", "-D", "-f", self.path("slurm.conf"), "-N", node)
+        ready = ["idle"] * len(self.nodes)
+        self.until(lambda: self.call("sinfo", "--noheader", "--Node", "--format=%t", ok=False).split() == ready, "idle nodes")
 
     def start(self, program, *arguments):
-        log = open(self.path("log", program), "wb")
+        log = open(self.path("log", program), "ab")
         self.daemons.append((program, subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                        env=self.environment, start_new_session=True, preexec_fn=end_with_parent)))  # fmt: skip
 
@@ -175,7 +184,7 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
                 daemon.wait()
         self.kill_what_is_left()
         if failed:
-            for program in (name for name, _ in self.daemons):
+            for program in dict.fromkeys(name for name, _ in self.daemons):
                 with contextlib.suppress(OSError), open(self.path("log", program), encoding="utf-8", errors="replace") as log:
                     print(f"--- {program}\n{log.read()[-4000:]}")
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -67,7 +67,7 @@ class OwnSlurm:
         return self
 
     def __exit__(self, kind, *_):
-        self.tear_down(failed=kind is not None)
+        self.tear_down(failed=kind not in (None, SystemExit))
 
     # ---- what tests use ------------------------------------------------------------------------------------------------------------------
     def call(self, *command, ok=True, **more):

@@ -3,7 +3,7 @@
 
 A training that needs three allocations at least (one ended by a signal, one by the guard of the wall time) ends with one log and the same bytes as
 one without interruption. SLURM's own signal before the end of a job's time requeues it. A time limit that is raised and lowered again while a job runs
-is noticed. The tasks of an array train apart; one of them is requeued.
+is noticed. The tasks of an array train apart; one of them is requeued. Two ranks find tracks; one is stopped, and the other requeues the job.
 What SLURM and the program said stands in SCRATCH/transcript.txt.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -173,6 +174,47 @@ def array_of_seeds(cluster):
     check(read("seeds/task-0000/model.safetensors") != read("seeds/task-0001/model.safetensors"), "the seeds differ")
 
 
+def two_ranks_that_find_tracks(cluster):
+    """srun starts two. One is stopped in its midst; the other does all that is its own, and then requeues the job for both."""
+    slurm, events = cluster.slurm, 200
+    subprocess.run([cluster.find_tracks, "simulate", "--out", "many", "--select", f"1-{events}", "--particles", "100", "--quiet"], check=True)
+    job = cluster.submit("--time", "5", "--sbatch=--ntasks=2", "--job-name", "ranks", "--", "run", "--run", "whole", "--events", "many", "--out", "tracks", "--threads", "1")
+
+    def done_by(rank):
+        found = [re.fullmatch(r"event(\d+)-tracks.csv", name) for name in os.listdir("tracks")] if os.path.exists("tracks") else []
+        return sum((int(name[1]) - 1) % 2 == rank for name in found if name)
+
+    end = time.monotonic() + PATIENCE_S
+    while done_by(1) < 2:
+        check(time.monotonic() < end, "waited in vain for the first events")
+        time.sleep(0.005)
+    os.kill(process_of(cluster.find_tracks, {"SLURM_JOB_ID": job, "SLURM_PROCID": "1"}), signal.SIGUSR1)
+    cluster.wait_for_requeue(job)
+    check(done_by(0) == events // 2 and 2 <= done_by(1) < events // 2, f"{done_by(0)} and {done_by(1)} events are done")
+    slurm.release(job)
+    cluster.until(lambda: cluster.state(job) not in ("PENDING", "RUNNING", "COMPLETING"), f"job {job} ends")
+    cluster.show(job)
+    output = read(f"ranks-{job}.out").decode()
+    cluster.say(f"--- ranks-{job}.out\n{output}")
+    check(cluster.state(job) == "COMPLETED" and slurm.job(job)["Restarts"] == "1", "the job ends in its second allocation")
+    check(output.count(f"requeued: job {job} goes on by itself") == 1, "one process requeues")
+    check(f"({events // 2} events were there already)" in output and len(os.listdir("tracks")) == events + 1, "every event is done once, and nothing else is left")
+
+
+def process_of(program, variables):
+    """The process of a program whose environment has these variables."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if read("/proc", process, "cmdline").split(b"\0")[0].decode() != os.path.realpath(program):
+                continue
+            lines = read("/proc", process, "environ").decode().split("\0")
+        except OSError:
+            continue
+        if all(f"{name}={value}" in lines for name, value in variables.items()):
+            return int(process)
+    raise AssertionError(f"no {program} with {variables}")
+
+
 def main(find_tracks, scratch):
     if why := missing():
         print(f"[skipped] {why}")
@@ -196,6 +238,7 @@ def main(find_tracks, scratch):
             slurms_own_signal(cluster, endless)
             limit_that_moves(cluster)
             array_of_seeds(cluster)
+            two_ranks_that_find_tracks(cluster)
             cluster.say(f"--- SLURM's record of every allocation\n{slurm.record()}")
         finally:
             with open("transcript.txt", "w", encoding="utf-8") as out:

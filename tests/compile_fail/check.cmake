@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSL-1.0
 # cmake -D PROGRAM=FILE -D BUILD=FOLDER -P check.cmake: FILE must not compile and the output must hold each "// expect:" line's words, one
-# phrase a line; with -DCORRECTED it must compile. Compiled as tests/support/main.cpp is in BUILD, precompiled header included.
+# phrase a line. With -D CORRECTED=FILE instead, FILE must compile. Compiled as tests/support/main.cpp is in BUILD, precompiled header included.
 cmake_minimum_required(VERSION 3.25)
 
-file(STRINGS "${PROGRAM}" expected REGEX "^// expect: .+")
-if(NOT expected)
-  message(FATAL_ERROR "${PROGRAM}: no line '// expect: words'")
-endif()
-file(READ "${PROGRAM}" text)
-if(NOT text MATCHES "CORRECTED")
-  message(FATAL_ERROR "${PROGRAM}: no corrected twin (#ifdef CORRECTED)")
+if(NOT CORRECTED)
+  file(STRINGS "${PROGRAM}" expected REGEX "^// expect: .+")
+  if(NOT expected)
+    message(FATAL_ERROR "${PROGRAM}: no line '// expect: words'")
+  endif()
+  file(READ "${PROGRAM}" text)
+  if(NOT text MATCHES "\n#ifn?def CORRECTED\n")
+    message(FATAL_ERROR "${PROGRAM}: no corrected twin (#ifdef CORRECTED)")
+  endif()
 endif()
 
 file(READ "${BUILD}/compile_commands.json" commands)
@@ -36,8 +38,16 @@ foreach(word IN LISTS words)
   endif()
   set(previous "${word}")
 endforeach()
-list(APPEND command -fsyntax-only "${PROGRAM}")
+list(APPEND command -fsyntax-only "${PROGRAM}${CORRECTED}")
 set(ENV{LC_ALL} C)  # plain quotes
+
+if(CORRECTED)
+  execute_process(COMMAND ${command} WORKING_DIRECTORY "${folder}" RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "A corrected twin does not compile:\n${output}")
+  endif()
+  return()
+endif()
 
 execute_process(COMMAND ${command} WORKING_DIRECTORY "${folder}" RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
 if(status EQUAL 0)
@@ -53,8 +63,3 @@ endforeach()
 string(REGEX MATCHALL "[^\n]*error: [^\n]*" errors "${output}")
 list(JOIN errors "\n" errors)
 message("${errors}")
-
-execute_process(COMMAND ${command} -DCORRECTED WORKING_DIRECTORY "${folder}" RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
-if(NOT status EQUAL 0)
-  message(FATAL_ERROR "With -DCORRECTED it does not compile:\n${output}")
-endif()

@@ -3,13 +3,8 @@
 // scripts here; the real ones are tests/slurm's.
 #include <csignal>
 
-#include "dew/app/app.hpp"
-#include "dew/cluster/connected_components.hpp"
-#include "dew/graph/geometric_graph.hpp"
-#include "dew/loss/edge_losses.hpp"
-#include "dew/metric/edge_metrics.hpp"
-#include "dew/metric/tracking_metrics.hpp"
-#include "dew/model/edge_classifier.hpp"
+#include "app/tiny_program.hpp"
+#include "dew/core/torch.hpp"
 #include "support/path_variable.hpp"
 #include "support/run_program.hpp"
 #include "support/temp_dir.hpp"
@@ -28,27 +23,21 @@ using Arguments = std::vector<std::string>;
 struct Raise {
   int signal = 0;
   std::int64_t at = 0;
-  void on(StepEnded const& e) const {
-    if (signal != 0 && e.step == at) std::raise(signal);
-  }
-  void on(TrainingEnded const&) const {
-    if (signal != 0 && at == scoring) std::raise(signal);
-  }
   static constexpr std::int64_t scoring = -1;
 };
 
 using Result = ProgramResult;
 
 Result program(Arguments const& arguments, Raise raise = {}) {
-  return run_program("tiny", arguments, [&](int argc, char const* const* argv) {
-    return App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-        .events(TrackMl{})
-        .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 4}),
-               scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
-        .evaluate(EdgeMetrics{}, TrackingMetrics{})
-        .with(raise)
-        .run(argc, argv);
-  });
+  dew::test::Listener listener;
+  listener.step_ended = [raise](StepEnded const& e) {
+    if (raise.signal != 0 && e.step == raise.at) std::raise(raise.signal);
+  };
+  listener.training_ended = [raise](TrainingEnded const&) {
+    if (raise.signal != 0 && raise.at == Raise::scoring) std::raise(raise.signal);
+  };
+  return run_program("tiny", arguments,
+                     [&](int argc, char const* const* argv) { return dew::test::tiny_program(argc, argv, 4, listener); });
 }
 
 /// Six small events, made once for all tests of this process.

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // The program as users meet it: commands, files, exit statuses and messages, with a small pipeline on small simulated events.
 #include <fstream>
+#include <nlohmann/json.hpp>
 
-#include "dew/app/app.hpp"
-#include "dew/cluster/connected_components.hpp"
-#include "dew/event/acts.hpp"
+#include "app/tiny_program.hpp"
+#include "dew/core/safetensors.hpp"
+#include "dew/event/csv.hpp"
 #include "dew/event/safetensors_events.hpp"
-#include "dew/graph/geometric_graph.hpp"
-#include "dew/loss/edge_losses.hpp"
-#include "dew/metric/edge_metrics.hpp"
-#include "dew/metric/tracking_metrics.hpp"
-#include "dew/model/edge_classifier.hpp"
+#include "dew/event/trackml.hpp"
+#include "dew/version.hpp"
 #include "support/run_program.hpp"
 #include "support/temp_dir.hpp"
 
@@ -24,14 +22,7 @@ namespace {
 using Result = ProgramResult;
 
 Result program(std::vector<std::string> arguments) {
-  return run_program("tiny", arguments, [&](int argc, char const* const* argv) {
-    return App{"tiny", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}, ConnectedComponents{{.score_min = 0.5}}}}
-        .events(TrackMl{}, ActsCsv{}, SafetensorsEvents{})
-        .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}),
-               scan<ConnectedComponents>(maximise("tracking.pt0.9.double_majority"), {.steps = 3}))
-        .evaluate(EdgeMetrics{}, TrackingMetrics{})
-        .run(argc, argv);
-  });
+  return run_program("tiny", arguments, [](int argc, char const* const* argv) { return dew::test::tiny_program(argc, argv, 1); });
 }
 
 /// Three small events, made once for all tests of this process.

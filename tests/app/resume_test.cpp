@@ -15,6 +15,7 @@
 #include <sstream>
 #include <thread>
 
+#include "app/tiny_program.hpp"
 #include "dew/app/app.hpp"
 #include "dew/cluster/dbscan.hpp"
 #include "dew/graph/geometric_graph.hpp"
@@ -47,15 +48,11 @@ int small_program(Arguments const& arguments) {
       .evaluate(EdgeMetrics{}, TrackingMetrics{})
       .run(int(argv.size()), argv.data());
 }
-/// Another program, with one stage fewer.
+/// Another program, with other stages.
 int other_program(Arguments const& arguments) {
   std::vector<char const*> argv{"other"};
   for (auto const& a : arguments) argv.push_back(a.c_str());
-  return App{"other", Pipeline{GeometricGraph{}, EdgeClassifier{{.hidden = 8, .layers = 1}}}}
-      .events(TrackMl{})
-      .train(fit<EdgeClassifier>(FocalLoss{}, {.epochs = 1}))
-      .evaluate(EdgeMetrics{})
-      .run(int(argv.size()), argv.data());
+  return dew::test::tiny_program(int(argv.size()), argv.data(), 1);
 }
 
 constexpr char const* child_case = "the program that other cases start";
@@ -346,8 +343,8 @@ TEST_CASE("a second process in a run folder is refused, and another training's c
   }
   auto const other = run(resume_arguments(path), "other");
   CHECK(other.status == 1);
-  CHECK(other.output.find("  pipeline: geometric_graph, edge_classifier, condenser, dbscan there, geometric_graph, edge_classifier here") !=
-        std::string::npos);
+  CHECK(other.output.find("  pipeline: geometric_graph, edge_classifier, condenser, dbscan there, geometric_graph, edge_classifier, "
+                          "connected_components here") != std::string::npos);
   auto const config = read_file(path / "config.toml");
   auto changed = config;
   auto const at = changed.find("learning_rate = 0.03");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dew/app/search_space.hpp"
 
+#include <limits>
+
 #include "dew/cluster/connected_components.hpp"
 #include "dew/cluster/dbscan.hpp"
 #include "dew/pipeline/any_of.hpp"
@@ -30,6 +32,25 @@ struct Part {
     bool operator==(Options const&) const = default;
   };
   Options options;
+};
+
+/// Options of rarer kinds.
+struct Rare {
+  struct Options {
+    std::vector<Curve> curves = {Curve::linear};
+    double limit = std::numeric_limits<double>::infinity();
+    int filter_hidden = 32;
+    int events_per_step = 1;
+    double eps = 0.3;
+    static constexpr auto describe() {
+      return hana::make_tuple(DEW_OPTION(curves, "", "curves"), DEW_OPTION(limit, "", "limit"), DEW_OPTION(filter_hidden, "", "width"),
+                              DEW_OPTION(events_per_step, "", "events"), DEW_OPTION(eps, "", "reach"));
+    }
+    bool operator==(Options const&) const = default;
+  };
+  Options options;
+  OptionSet set;
+  Rare() { set.add("rare", options); }
 };
 
 /// A stage, its loss, and a clusterer chosen at run time.
@@ -193,4 +214,49 @@ TEST_CASE("without a file every option is listed, with a range where one can be 
   for (auto const& j : json)
     if (j.contains("range")) file += fmt::format("{} = {}\n", j["option"].get<std::string>(), to_text(j["range"].get<std::string>()));
   CHECK(wrong(file).empty());
+}
+
+TEST_CASE("both bounds of a range are finite, and ones that the option takes") {
+  CHECK(has(wrong("stage.learning_rate = \"float -inf..1\"\n"), "the lower bound has to be below"));
+  CHECK(
+      has(wrong("stage.hidden = \"int -99999999999..1\"\n"), "stage.hidden: the bound -99999999999 lies outside of what the option takes"));
+}
+
+TEST_CASE("a condition with several values can hold if one of them can") {
+  CHECK(wrong("stage.hidden = \"int 1..2 if stage.schedule == constant|cosine\"\nstage.schedule = \"choice cosine linear\"\n").empty());
+}
+
+TEST_CASE("a choice of parts is found wherever it stands in a path") {
+  AnyOf<Dbscan, ConnectedComponents> clusterer{Dbscan{}, ConnectedComponents{}};
+  OptionSet set;
+  clusterer.add_options(set, "last.of.all");
+  TempDir const folder;
+  write_file_atomically(folder / "space.toml", "last.of.all.dbscan.eps = \"float 0.1..1\"\n");
+  auto const space = read_search_space(folder / "space.toml", set);
+  REQUIRE(space.ranges.size() == 1);
+  CHECK(space.ranges[0].conditions == std::vector<SearchCondition>{{"last.of.all.choice", {"dbscan"}}});
+}
+
+TEST_CASE("a list of choices is no choice, and what JSON has no number for is a text") {
+  Rare rare;
+  CHECK(!suggested_range(rare.set.at("rare.curves")));
+  auto const json = searchable_options_json(rare.set)["options"];
+  CHECK(!json[0].contains("choices"));
+  CHECK(json[0]["default"].dump() == R"(["linear"])");
+  CHECK(json[1]["default"] == "inf");
+}
+
+TEST_CASE("a suggested range has whole or round bounds, and goes by the last word of the option's name") {
+  Rare rare;
+  auto const suggested = [&](std::string const& name) { return to_text(suggested_range(rare.set.at("rare." + name)).value()); };
+  CHECK(suggested("filter_hidden") == "int 16..64 log");
+  CHECK(suggested("events_per_step") == "int 1..4 log");
+  CHECK(suggested("eps") == "float 0.1..0.9 log");
+}
+
+TEST_CASE("a range of numbers as JSON") {
+  All all;
+  CHECK(search_space_json(space_of("stage.weight = \"float 0.25..4 log\"\n", all), all.set)["space"][0].dump() ==
+        R"({"option":"stage.weight","type":"float","low":0.25,"high":4.0,"step":0.0,"log":true,"if":[],)"
+        R"("default":0.0,"unit":"","help":"weight","range":"float 0.25..4.0 log"})");
 }

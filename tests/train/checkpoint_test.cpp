@@ -79,6 +79,24 @@ TEST_CASE("a checkpoint comes back from its file, bit for bit") {
   CHECK(!read_checkpoint(file).scanned.defined());
 }
 
+TEST_CASE("the first event can be the one that failed, and none need be") {
+  TempDir const folder;
+  Checkpoint c;
+  auto const read_back = [&] {
+    write_file_atomically(folder / "c", checkpoint_bytes(c));
+    return read_checkpoint(folder / "c").failed_event;
+  };
+  CHECK(read_back() == -1);
+  c.failed_event = 0;
+  CHECK(read_back() == 0);
+}
+
+TEST_CASE("weights whose name would be taken for something else are refused") {
+  Checkpoint c;
+  c.weights = {{"dew.best.weight", at::ones({1})}};
+  CHECK_THROWS_WITH_AS((void)checkpoint_bytes(c), "a checkpoint's weights cannot be called 'dew.best.weight'", Error);
+}
+
 TEST_CASE("no byte of a checkpoint can change, be missing or be too many unnoticed") {
   TempDir const folder;
   auto const file = folder / "c";

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dew/train/event_file.hpp"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <fstream>
 #include <limits>
 
@@ -116,8 +119,39 @@ TEST_CASE("a later file of a folder has a later name and voids steps from its be
   }
 }
 
+TEST_CASE("an image has three colours, its step, and the part of TensorBoard that shows it") {
+  TempDir const folder;
+  EventFile file(folder.path(), 0, 0);
+  file.image("event/x", 22, 4, 3, "PNG", "words", 4);
+  Fields const event(records(read_file(file.path())).at(2));
+  CHECK(event.integer(2) == 22);
+  CHECK(event.real(1) == 4);
+  auto const value = event.message(5).message(1);
+  CHECK(value.text(1) == "event/x");
+  CHECK(value.message(4).integer(3) == 3);
+  CHECK(value.message(9).message(1).text(1) == "images");
+}
+
 TEST_CASE("an event file that cannot be written is an error that names it") {
   TempDir const folder;
   std::ofstream(folder / "file") << "x";
   CHECK_THROWS_AS(EventFile(folder / "file", 1, 0), Error);
+}
+
+TEST_CASE("an event file that cannot grow is an error that names it") {
+  TempDir const folder;
+  EventFile file(folder.path(), 1, 0);
+  struct rlimit limit{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  auto full = limit;
+  full.rlim_cur = std::filesystem::file_size(file.path());
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  std::string said;
+  try {
+    file.scalar("x", 2, 1, 0);
+  } catch (Error const& e) { said = e.what(); }
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, handler);
+  CHECK(said == file.path().string() + ": cannot be written (is the disk full?)");
 }

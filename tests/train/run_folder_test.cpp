@@ -65,3 +65,51 @@ TEST_CASE("what a killed process was writing is removed, and nothing else") {
   CHECK(fs::exists(folder / "checkpoints" / "x.safetensors"));  // no checkpoint of ours
   CHECK(!fs::exists(folder / "checkpoints" / "step-000000003.safetensors"));
 }
+
+TEST_CASE("both logs are saved with a checkpoint, and both are cut back to it") {
+  TempDir const folder;
+  RunFolder const run(folder.path());
+  Warnings w;
+  write_file_atomically(run.log(), "one\n");
+  write_file_atomically(run.csv_log(), "heading\none\n");
+  run.save(Checkpoint{});
+  write_file_atomically(run.csv_log(), "heading\none\ntwo\n");
+  run.cut_logs(run.checkpoints().newest(w.warn), w.warn);
+  CHECK(read_file(run.log()) == "one\n");
+  CHECK(read_file(run.csv_log()) == "heading\none\n");
+  CHECK(w.all.empty());
+}
+
+TEST_CASE("a run is there with its configuration, and finished with its weights and its score") {
+  TempDir const folder;
+  RunFolder const run(folder.path());
+  CHECK(!run.exists());
+  write_file_atomically(run.config(), "");
+  CHECK(run.exists());
+  write_file_atomically(run.model(), "");
+  CHECK(!run.finished());
+  write_file_atomically(run.metrics(), "");
+  CHECK(run.finished());
+  fs::remove(run.model());
+  CHECK(!run.finished());
+  CHECK(!RunFolder(run.metrics()).vacant());  // a file is no folder for a run
+  CHECK(RunFolder(folder / "new").vacant());
+}
+
+TEST_CASE("a run is removed whole, and what is not of a run stays") {
+  TempDir const folder;
+  RunFolder const run(folder.path());
+  for (auto const& file : {run.config(), run.model(), run.log(), run.csv_log(), run.metrics(), run.record(), folder / "mine"})
+    write_file_atomically(file, "x");
+  for (auto const& sub : {run.graphs(), run.tensorboard(), run.wandb(), run.profile(), run.failed()}) {
+    fs::create_directories(sub);
+    write_file_atomically(sub / "file", "x");
+  }
+  run.save(Checkpoint{});
+  for (auto const* left : {"step-000000001.safetensors.12-0.part", "step-000000002.safetensors.broken"})
+    write_file_atomically(folder / "checkpoints" / left, "x");
+  run.clear();
+  std::vector<std::string> left;
+  for (auto const& entry : fs::directory_iterator(folder.path())) left.push_back(entry.path().filename().string());
+  CHECK(left == std::vector<std::string>{"mine"});
+}

@@ -55,6 +55,24 @@ TEST_CASE("the sidecar gets the run and the options, and says its sentences on t
   CHECK(nlohmann::json::parse(t.file("config.json")) == nlohmann::json{{"a.b", 1.5}});
 }
 
+TEST_CASE("the sidecar gets a name and a team where there are some, and no flag without a value") {
+  auto const arguments = [](WandbOptions options) {
+    Training const t("echo \"$@\" > \"$2/wandb/arguments\"; cat > /dev/null", std::move(options));
+    auto const said = t.file("arguments");
+    return said.substr(said.find("/run ") == std::string::npos ? said.size() : said.find("/run ") + 5);
+  };
+  CHECK(arguments({.wandb = WandbMode::online, .wandb_entity = "team", .wandb_name = "n"}) == "--entity team --name n\n");
+  CHECK(arguments({.wandb = WandbMode::online}).empty());
+  CHECK(!WandbOptions{}.on());
+  CHECK(WandbOptions{.wandb = WandbMode::offline}.on());
+  CHECK(WandbOptions{.wandb_osh = "/farm"}.on());
+}
+
+TEST_CASE("the wait at the end is longer by the delay before wandb-osh is asked once more") {
+  Training const t("cat > /dev/null; sleep 0.2", {.wandb_osh = "/farm", .wandb_osh_delay_s = 20, .wandb_wait_s = 0.01});
+  CHECK(t.printed.empty());
+}
+
 TEST_CASE("a training that was stopped says so") { CHECK(Training("cat > \"$2/wandb/heard\"", {}, true).file("heard") == "stopped\n"); }
 
 TEST_CASE("without python3 there is one sentence") {

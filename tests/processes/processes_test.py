@@ -220,7 +220,7 @@ def requeue():
 
 def clock():
     """Under a time budget all go by rank 0's clock: they do the same steps."""
-    result = done(together(2, *training("run", "--minutes", "0.1")))
+    result = done(together(2, *training("run", "--minutes", "0.05")))
     assert os.path.exists(path("run", "metrics.json"))
     assert result.stdout.count("run folder:") == 1
 

@@ -43,7 +43,6 @@ auto event() {
 }
 dew::Context const second{.epoch = 2};
 template <class S> double total(S const& sum) { return dew::evaluate(dew::as_sum(sum), event(), second).total.template item<double>(); }
-}  // namespace
 
 // losses in a namespace with operators of its own, which know nothing of ours
 namespace elsewhere {
@@ -54,6 +53,7 @@ struct Mine : TotalBeta {
 template <class A, class B> int operator+(A, B) { return 7; }
 template <class B> int operator*(double, B) { return 8; }
 }  // namespace elsewhere
+}  // namespace
 
 TEST_CASE("sum: weights multiply, terms add, and are reported without their weight") {
   auto const sum = TotalBeta{} + 0.5 * Epoch{{.scale = 3}};

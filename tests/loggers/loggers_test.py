@@ -383,6 +383,21 @@ def sidecar(_):
     check(notes("exit_code") == [{"summary": {"dbscan/scanned/best": "eps = 1", "metrics/tracking.x": 0.5}, "exit_code": 0}], notes("exit_code"))
     (init,) = notes("init")
     check(init["init"]["mode"] == "offline" and init["init"]["resume"] is None and init["init"]["project"] == "p" and init["init"]["name"] == "n", init)
+    check(notes("settings")[-1]["settings"] == {"console": "off", "disable_git": True, "disable_code": True}, "settings that this wandb knows")
+
+    # without a log at first, and asked for once more after the end; a run has the name of its folder
+    os.remove("run/log.jsonl")
+    late = Conversation("--osh", "again", "--osh-delay", "1")
+    until(lambda: notes("init"), "a run without a log")
+    check(notes("init")[0]["init"]["name"] == "run", notes("init"))
+    put(step_line(1))
+    until(lambda: notes("step"), "the first line of a late log")
+    late.here.sendall(b"trained\n")
+    late.here.shutdown(socket.SHUT_WR)
+    once = os.path.join("again", os.path.basename(command))
+    until(lambda: os.path.exists(once), "a command at the end")
+    os.remove(once)
+    check(late.process.wait(PATIENCE_S) == 0 and os.path.exists(once), "no command after the delay")
 
     # online, going on: the server has six steps; the log was cut back to four lines and grows again. The training is killed
     os.makedirs("run/wandb", exist_ok=True)

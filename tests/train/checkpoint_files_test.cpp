@@ -122,3 +122,12 @@ TEST_CASE("a checkpoint that cannot be written leaves the earlier ones, and the 
   CHECK(names(folder / "checkpoints") == std::vector{step(1)});
   CHECK(read_file(files.path(1)) == before);
 }
+
+TEST_CASE("each fit has its best checkpoints, whatever the others' scores") {
+  TempDir const folder;
+  CheckpointFiles const files(folder.path(), {.keep_last = 1, .keep_best = 1});
+  std::vector<std::pair<std::size_t, double>> const scores{{0, 0.5}, {0, 3}, {1, 1}, {1, 4}};
+  for (int i = 0; i < 4; ++i) files.save(moment(i, scores[std::size_t(i)].second, scores[std::size_t(i)].first));
+  files.keep_best_alone();
+  CHECK(names(folder.path()) == std::vector{step(0), step(2)});
+}

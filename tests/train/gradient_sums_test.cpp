@@ -63,6 +63,18 @@ TEST_CASE("a process without an event adds nothing and gets the others' gradient
   CHECK(!net.parameters[2].second.grad().defined());
 }
 
+TEST_CASE("a gradient that is missing for a step adds nothing, whatever was there a step before") {
+  Net const net;
+  FakeProcesses group(0, 2);
+  GradientSums sums(group, net.parameters);
+  net.loss().backward();
+  sums.finish();
+  for (auto const& [name, t] : net.parameters) t.mutable_grad() = Tensor();
+  group.others = [](Tensor const& t) { t.add_(1); };  // the other one has gradients of ones, for all three
+  sums.finish();
+  for (auto const& [name, t] : net.parameters) CHECK(at::equal(t.grad(), at::ones(t.sizes())));
+}
+
 TEST_CASE("buckets start during the last backward pass, in their order") {
   Net net;
   std::swap(net.parameters[0], net.parameters[2]);  // the unused one is in the last bucket

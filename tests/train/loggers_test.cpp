@@ -164,8 +164,11 @@ TEST_CASE("an epoch, a candidate and a scan as JSON, an epoch without validation
   CHECK(all[2] == R"({"kind":"scanned","stage":"dbscan","metric":"m","best":"eps = 1","value":0.5,"events":2,"time_s":1.5})");
   auto unvalidated = epoch(0);
   unvalidated.validation_loss = std::nan("");
-  CsvLog{folder / "log.csv"}.on(unvalidated);
+  CsvLog csv{folder / "log.csv"};
+  csv.on(unvalidated);
   CHECK(lines(folder / "log.csv").back() == "stage,0,10,0.25,,0.001,12.5");
+  csv.on(epoch(1));
+  CHECK(lines(folder / "log.csv").size() == 3);  // one heading
 }
 
 TEST_CASE("a log that cannot be written is an error that names it") {

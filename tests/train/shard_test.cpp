@@ -22,6 +22,11 @@ TEST_CASE("shards have no event in common and together have all") {
     }
 }
 
+TEST_CASE("a shard is every n-th event") {
+  CHECK(Shard{1, 3}.of({10, 11, 12, 13, 14, 15, 16}) == std::vector<std::int64_t>{11, 14});
+  CHECK(Shard{0, 3}.of({10, 11, 12, 13, 14, 15, 16}) == std::vector<std::int64_t>{10, 13, 16});
+}
+
 TEST_CASE("a shard is divided further among processes") {
   std::vector<std::int64_t> all(20), together;
   std::iota(all.begin(), all.end(), 0);

@@ -4,7 +4,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "support/path_variable.hpp"
 #include "support/temp_dir.hpp"
@@ -87,6 +90,29 @@ TEST_CASE("a sidecar that ends with an error is told once, one that ends by itse
                                  (t.folder / "run" / "wandb" / "sidecar.log").string()));
   CHECK(t.file("sidecar.log") == "trouble\n");
   CHECK(Training("exit 0").printed.empty());
+}
+
+TEST_CASE("a sidecar that ends with an error in the midst of a training is told at once, and no second time") {
+  TempDir const folder;
+  auto const python = folder / "python3";
+  std::ofstream(python) << "#!/bin/sh\nexit 3\n";
+  ::chmod(python.c_str(), 0755);
+  PathVariable const in(folder.path().string() + ":/usr/bin:/bin");
+  auto* out = std::fopen((folder / "printed").c_str(), "w");
+  auto const printed = [&] { return read_file(folder / "printed"); };
+  {
+    WandbLog log(folder / "run", {}, {}, out);
+    log.on(TrainingStarted{1, 2, 3, "cpu", 1});
+    for (int i = 0; i < 2000 && printed().empty(); ++i) {
+      log.on(EpochEnded{});
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    CHECK(printed().find("has ended with an error") != std::string::npos);
+    log.on(EpochEnded{});
+  }
+  std::fclose(out);
+  auto const all = printed();
+  CHECK(std::count(all.begin(), all.end(), '\n') == 1);
 }
 
 TEST_CASE("a sidecar that neither reads nor ends holds the training up no longer than it may") {

@@ -31,6 +31,12 @@ struct Sized {
     return figures;
   }
 };
+/// Draws from LibTorch's global generator.
+struct Drawn {
+  static constexpr std::string_view name = "drawn";
+  using Reads = Keys<Beta>;
+  Figures operator()(RecordOf<Reads> const&) const { return {{"number", at::rand({1}).item<double>()}}; }
+};
 struct NoFigures {
   static constexpr std::string_view name = "nothing";
   using Reads = Keys<Beta>;
@@ -156,10 +162,11 @@ TEST_CASE("the names of figures are those of a score, and to ask for them leaves
   Trained const trained(toy_pipeline(), ToySource{}.labelled(1), 7);
   auto const random = at::globalContext().defaultGenerator(at::kCPU).get_state();
   auto const event = ToySource{}.labelled(2);
-  auto const names = figure_names(trained, Trained<decltype(toy_pipeline())>::few_hits(event), 2, std::tuple{ToyMetric{}, Sized{}});
+  auto const metrics = std::tuple{ToyMetric{}, Sized{}, Drawn{}};
+  auto const names = figure_names(trained, Trained<decltype(toy_pipeline())>::few_hits(event), 2, metrics);
   CHECK(at::equal(at::globalContext().defaultGenerator(at::kCPU).get_state(), random));
   Summary summary;
-  measure(trained, event, 2, std::tuple{ToyMetric{}, Sized{}}, summary);
+  measure(trained, event, 2, metrics, summary);
   CHECK(names == summary.names());
   CHECK(trained.tensors().at("toy_model.calls").item<float>() == 0);
 }

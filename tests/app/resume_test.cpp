@@ -377,7 +377,7 @@ TEST_CASE("a training on a full disk says so, keeps what it has, and goes on exa
   REQUIRE(before.size() >= 3);
   auto const last = read_checkpoint(newest(path)).state.number;
   disk.fill_but(fs::file_size(newest(path)) - 8192);  // enough for everything else
-  for (int attempt = 0; attempt < 2; ++attempt) {  // the second finds what the first has left
+  for (int attempt = 0; attempt < 2; ++attempt) {     // the second finds what the first has left
     auto const full = run(resume_arguments(path));
     CHECK(full.status == 1);
     CHECK(full.output == RunFolder(path).checkpoints().path(last + 1).string() +

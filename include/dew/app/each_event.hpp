@@ -19,7 +19,7 @@ template <class F> void each_event(std::vector<std::int64_t> const& ids, char co
   struct Cleared {
     bool line;
     ~Cleared() {
-      if (line) fmt::print(stderr, "\r\033[K");
+      if (line) (void)std::fputs("\r\033[K", stderr);
     }
   } const cleared{line};
   for (std::size_t i = 0; i < ids.size(); ++i) {

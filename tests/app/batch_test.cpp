@@ -356,10 +356,11 @@ TEST_CASE("the tasks of an array find tracks in a part of the events each") {
 
 TEST_CASE("of processes that find tracks together the last requeues the job where any was stopped") {
   TempDir const folder;
+  auto const run = whole();  // made by one process, outside of a job
   Slurm const slurm;
   Job const job{{"JOB_ID", "17"}};
   auto const predict = [&](std::string const& command, std::string const& out, Rank const&, Arguments const& more = {}) {
-    Arguments a{command, "--run", whole().string(), "--events", events(), "--out", (folder / out).string(), "--quiet", "--threads", "1"};
+    Arguments a{command, "--run", run.string(), "--events", events(), "--out", (folder / out).string(), "--quiet", "--threads", "1"};
     a.insert(a.end(), more.begin(), more.end());
     return program(a);
   };

@@ -55,11 +55,10 @@ struct GeometricEdgeTruth {
       auto operator<=>(Transition const&) const = default;
     };
     constexpr std::int64_t chunk_size = 1 << 14;
-    auto const chunks = (edges + chunk_size - 1) / chunk_size;
-    std::vector<std::vector<Transition>> found(static_cast<std::size_t>(chunks));  // true edges at a transition
-    share_tasks(chunks, [&](TaskQueue& tasks) {
+    std::vector<std::vector<Transition>> found(std::size_t(TaskQueue::count(edges, chunk_size)));  // true edges at a transition
+    share_tasks(edges, chunk_size, [&](TaskQueue& tasks) {
       while (auto const c = tasks.take()) {
-        auto const from = *c * chunk_size, to = std::min(edges, from + chunk_size);
+        auto const [number, from, to] = *c;
         if (!within(source + from, target + from, to - from, hits))
           for (auto e = from; e < to; ++e)
             check(source[e] >= 0 && source[e] < hits && target[e] >= 0 && target[e] < hits,
@@ -70,7 +69,7 @@ struct GeometricEdgeTruth {
           auto const a = layer_of[source[e]], b = layer_of[target[e]];
           if (a < 0 || a >= layers || b < 0 || b >= layers) continue;
           if (auto const barrel = transitions[std::size_t(a)][std::size_t(b)]; barrel >= 0)
-            found[std::size_t(*c)].push_back({id_of[source[e]], barrel, e});
+            found[std::size_t(number)].push_back({id_of[source[e]], barrel, e});
         }
       }
     });

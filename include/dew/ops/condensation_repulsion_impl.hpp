@@ -251,9 +251,11 @@ RepulsionResult repulsion_cpu_of(Tensor const& x, Tensor const& q, Tensor const&
   auto const* object_data = object.const_data_ptr<std::int64_t>();
   auto const* hits_data = hits.const_data_ptr<std::int64_t>();
   share_tasks(chunks, [&](TaskQueue& tasks) {
-    while (auto const i = tasks.take())
-      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * *i / chunks, m * (*i + 1) / chunks, grad_x, grad_q,
-                         parts[std::size_t(*i)]);
+    while (auto const task = tasks.take()) {
+      auto const i = task->number;
+      repulsion_chunk<T>(tiles, x_data, q_data, object_data, hits_data, m * i / chunks, m * (i + 1) / chunks, grad_x, grad_q,
+                         parts[std::size_t(i)]);
+    }
   });
   double sum = 0;
   for (auto const& part : parts) sum += part.sum;

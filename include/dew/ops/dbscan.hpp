@@ -29,16 +29,16 @@ inline void check_dbscan(DbscanStep const& step) {
   check(step.min_points >= 1, ErrorKind::usage, "dbscan: expected min_points ≥ 1, got {}", step.min_points);
 }
 
-/// Labels [N] from sets of places that are core points: clusters numbered by their lowest core row, −1 elsewhere.
-inline std::vector<std::int64_t> core_labels(KdTree const& tree, UnionFind& sets, std::vector<char> const& core) {
-  std::vector<std::int32_t> place_of(core.size());
-  for (std::int32_t place = 0; place < tree.size(); ++place) place_of[std::size_t(tree.original(place))] = place;
+/// Labels [N] from sets of core points: clusters numbered by their lowest core row, −1 elsewhere. `place_of`: where a row stands in `sets` and
+/// `core`.
+template <class PlaceOf>
+std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> const& core, PlaceOf const& place_of) {
   std::vector<std::int64_t> labels(core.size(), -1), of_root(core.size(), -1);
   std::int64_t next = 0;
-  for (std::size_t i = 0; i < core.size(); ++i)
-    if (core[std::size_t(place_of[i])]) {
-      auto& label = of_root[std::size_t(sets.find(place_of[i]))];
-      labels[i] = label < 0 ? label = next++ : label;
+  for (std::size_t row = 0; row < core.size(); ++row)
+    if (auto const place = place_of(std::int32_t(row)); core[std::size_t(place)]) {
+      auto& label = of_root[std::size_t(sets.find(place))];
+      labels[row] = label < 0 ? label = next++ : label;
     }
   return labels;
 }
@@ -47,11 +47,9 @@ inline std::vector<std::int64_t> core_labels(KdTree const& tree, UnionFind& sets
 template <class Visit>
 void for_leaves(KdTree const& tree, Visit const& visit) {
   constexpr std::int64_t chunk_size = 8;  // leaves
-  auto const leaves = std::int64_t(tree.leaves().size());
-  share_tasks((leaves + chunk_size - 1) / chunk_size, [&](TaskQueue& tasks) {
+  share_tasks(std::int64_t(tree.leaves().size()), chunk_size, [&](TaskQueue& tasks) {
     while (auto const chunk = tasks.take())
-      for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size); ++leaf)
-        visit(tree.leaves()[std::size_t(leaf)]);
+      for (auto leaf = chunk->begin; leaf < chunk->end; ++leaf) visit(tree.leaves()[std::size_t(leaf)]);
   });
 }
 
@@ -100,7 +98,9 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
           });
     });
   });
-  auto labels = core_labels(tree, sets, core);
+  std::vector<std::int32_t> place_of(n);
+  for (std::int32_t place = 0; place < tree.size(); ++place) place_of[std::size_t(tree.original(place))] = place;
+  auto labels = core_labels(sets, core, [&](std::int32_t row) { return place_of[std::size_t(row)]; });
   if (step.min_points <= 2) return labels;  // a point with a core neighbour is then core itself
   for_leaves(tree, [&](std::int32_t own) {
     auto const queries = tree.nodes()[std::size_t(own)];

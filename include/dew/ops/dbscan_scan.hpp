@@ -26,13 +26,14 @@ struct SteppedPairs {
     // Twice the same search: the first counts, so that the second writes each pair to its place, without a copy and in an order that no
     // thread changes.
     constexpr std::int64_t chunk_size = 16;  // leaves
-    auto const leaves = std::int64_t(tree.leaves().size()), chunks = (leaves + chunk_size - 1) / chunk_size;
-    std::vector<std::vector<std::size_t>> place(std::size_t(chunks), std::vector<std::size_t>(eps2.size(), 0));
+    auto const leaves = std::int64_t(tree.leaves().size());
+    std::vector<std::vector<std::size_t>> place(std::size_t(TaskQueue::count(leaves, chunk_size)),
+                                                std::vector<std::size_t>(eps2.size(), 0));
     auto const search = [&](std::atomic<std::int64_t>& total, auto&& found) {
-      share_tasks(chunks, [&](TaskQueue& tasks) {
+      share_tasks(leaves, chunk_size, [&](TaskQueue& tasks) {
         while (auto const chunk = tasks.take())
-          for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size) && total <= max_pairs; ++leaf)
-            total += visit_pairs(tree, tree.leaves()[std::size_t(leaf)], eps2, place[std::size_t(*chunk)], found);
+          for (auto leaf = chunk->begin; leaf < chunk->end && total <= max_pairs; ++leaf)
+            total += visit_pairs(tree, tree.leaves()[std::size_t(leaf)], eps2, place[std::size_t(chunk->number)], found);
       });
     };
     std::atomic<std::int64_t> total = 0, again = 0;
@@ -103,18 +104,6 @@ struct NearestSteps {
   }
 };
 
-/// Labels from sets of core points: clusters numbered by their lowest core index, −1 elsewhere.
-inline std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> const& core) {
-  std::vector<std::int64_t> labels(core.size(), -1);
-  std::int64_t next = 0;
-  for (std::size_t i = 0; i < core.size(); ++i)
-    if (core[i]) {  // a root is the lowest member, so it comes first
-      auto const root = std::size_t(sets.find(std::int32_t(i)));
-      labels[i] = root == i ? next++ : labels[root];
-    }
-  return labels;
-}
-
 /// For one m, calls `done(step, labels)` for every step in turn; clusters only grow from one to the next.
 template <class Done>
 void scan_eps(SteppedPairs const& near, NearestSteps const& nearest, std::size_t n, std::int64_t min_points, Done&& done) {
@@ -132,7 +121,7 @@ void scan_eps(SteppedPairs const& near, NearestSteps const& nearest, std::size_t
         nearest.up_to(i, s - 1, [&](std::size_t j) {
           if (core[j]) sets.unite(std::int32_t(i), std::int32_t(j));
         });
-    auto labels = core_labels(sets, core);
+    auto labels = core_labels(sets, core, [](std::int32_t row) { return row; });
     for (std::size_t i = 0; i < n; ++i) {
       if (core[i]) continue;
       std::int64_t lowest = -1;

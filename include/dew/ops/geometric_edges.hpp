@@ -211,7 +211,7 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
     if (layer_of[i] >= 0 && layer_of[i] < layers) members[std::size_t(layer_of[i])].push_back(std::int32_t(i));
   std::vector binned(static_cast<std::size_t>(layers), detail::BinnedLayer({}, hits));
   share_tasks(layers, [&](TaskQueue& tasks) {
-    while (auto const l = tasks.take()) binned[std::size_t(*l)] = detail::BinnedLayer(members[std::size_t(*l)], hits);
+    while (auto const l = tasks.take()) binned[std::size_t(l->number)] = detail::BinnedLayer(members[std::size_t(l->number)], hits);
   });
   struct Way {
     LayerPair pair;
@@ -231,18 +231,18 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
     std::array<std::int32_t, chunk_size> count_behind{};  // targets up to and with each source
     std::int64_t first = 0;                               // edge
   };
-  std::vector<Chunk> chunks(std::size_t((n + chunk_size - 1) / chunk_size));
-  share_tasks(std::int64_t(chunks.size()), [&](TaskQueue& tasks) {
+  std::vector<Chunk> chunks(std::size_t(TaskQueue::count(n, chunk_size)));
+  share_tasks(n, chunk_size, [&](TaskQueue& tasks) {
     detail::SortedSet partners(n);
     while (auto const c = tasks.take()) {
-      auto& [targets, count_behind, _] = chunks[std::size_t(*c)];
-      for (auto i = *c * chunk_size; i < std::min(n, (*c + 1) * chunk_size); ++i) {
+      auto& [targets, count_behind, _] = chunks[std::size_t(c->number)];
+      for (auto i = c->begin; i < c->end; ++i) {
         if (layer_of[i] >= 0 && layer_of[i] < layers)
           for (auto const& [pair, of_pair] : from[std::size_t(layer_of[i])])
             detail::visit_partners(hits[std::size_t(i)], binned[std::size_t(pair.outer)], hits, cuts, pair, of_pair,
                                    [&](std::int32_t j) { partners.insert(j); });
         partners.take([&](std::int32_t j) { targets.push_back(j); });
-        count_behind[std::size_t(i % chunk_size)] = std::int32_t(targets.size());
+        count_behind[std::size_t(i - c->begin)] = std::int32_t(targets.size());
       }
     }
   });
@@ -254,12 +254,12 @@ inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& laye
                      at::empty({rows, 4}, position.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)};
   auto const write = [&]<class T>(T*) {
     detail::EdgeRows<T> const to{edges, undirected, out.edge_index.mutable_data_ptr<std::int64_t>(), out.features.mutable_data_ptr<T>()};
-    share_tasks(std::int64_t(chunks.size()), [&](TaskQueue& tasks) {
+    share_tasks(n, chunk_size, [&](TaskQueue& tasks) {
       while (auto const c = tasks.take()) {
-        auto const& chunk = chunks[std::size_t(*c)];
+        auto const& chunk = chunks[std::size_t(c->number)];
         std::int32_t behind = 0;
-        for (auto i = *c * chunk_size; i < std::min(n, (*c + 1) * chunk_size); ++i) {
-          auto const before = std::exchange(behind, chunk.count_behind[std::size_t(i % chunk_size)]);
+        for (auto i = c->begin; i < c->end; ++i) {
+          auto const before = std::exchange(behind, chunk.count_behind[std::size_t(i - c->begin)]);
           to.write(hits, chunk.first + before, i, std::span(chunk.targets).subspan(std::size_t(before), std::size_t(behind - before)));
         }
       }

@@ -220,14 +220,14 @@ class KdTree {
       std::vector<Part> halves(2 * parts.size());
       share_tasks(std::int64_t(parts.size()), [&](TaskQueue& tasks) {
         while (auto const i = tasks.take()) {
-          auto const [left, right] = cut(parts[std::size_t(*i)], order, data);
-          halves[2 * std::size_t(*i)] = left, halves[2 * std::size_t(*i) + 1] = right;
+          auto const [left, right] = cut(parts[std::size_t(i->number)], order, data);
+          halves[2 * std::size_t(i->number)] = left, halves[2 * std::size_t(i->number) + 1] = right;
         }
       });
       parts = std::move(halves);
     }
     share_tasks(std::int64_t(parts.size()), [&](TaskQueue& tasks) {
-      while (auto const i = tasks.take()) cut_to_leaves(parts[std::size_t(*i)], order, data);
+      while (auto const i = tasks.take()) cut_to_leaves(parts[std::size_t(i->number)], order, data);
     });
     for (std::size_t p = 0; p < order.size(); ++p) original_[p] = order[p].row;
   }

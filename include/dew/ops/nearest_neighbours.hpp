@@ -44,8 +44,8 @@ class NearestRows {
       while (auto const task = tasks.take()) {
         NeighbourRows::Part part;
         part.reserve(NearestByProducts::queries_of_node * std::min(k_, usual));
-        nearest(nodes[std::size_t(*task)], [&](std::int32_t place, NearestList const& of) { add(place, of, part); });
-        out.put(*task, std::move(part));
+        nearest(nodes[std::size_t(task->number)], [&](std::int32_t place, NearestList const& of) { add(place, of, part); });
+        out.put(task->number, std::move(part));
       }
     });
     return out;
@@ -54,16 +54,15 @@ class NearestRows {
   /// The same by the distances to the points of near leaves.
   NeighbourRows by_leaves() const {
     constexpr std::int64_t chunk_size = 8;  // leaves
-    auto const leaves = std::int64_t(tree_.leaves().size()), chunks = (leaves + chunk_size - 1) / chunk_size;
-    NeighbourRows out(tree_, chunks);
-    share_tasks(chunks, [&](TaskQueue& tasks) {
+    auto const leaves = std::int64_t(tree_.leaves().size());
+    NeighbourRows out(tree_, TaskQueue::count(leaves, chunk_size));
+    share_tasks(leaves, chunk_size, [&](TaskQueue& tasks) {
       std::vector<NearestList> nearest(KdTree::leaf_size, NearestList(k_, radius2_));
       while (auto const chunk = tasks.take()) {
         NeighbourRows::Part part;
         part.reserve(chunk_size * KdTree::leaf_size * std::min(k_, usual));
-        for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size); ++leaf)
-          search(tree_.leaves()[std::size_t(leaf)], nearest, part);
-        out.put(*chunk, std::move(part));
+        for (auto leaf = chunk->begin; leaf < chunk->end; ++leaf) search(tree_.leaves()[std::size_t(leaf)], nearest, part);
+        out.put(chunk->number, std::move(part));
       }
     });
     return out;

@@ -76,7 +76,7 @@ class NeighbourRows {
   void copy(std::int64_t const* first, std::int64_t* index, T* distance) const {
     share_tasks(std::int64_t(parts_.size()), [&](TaskQueue& tasks) {
       while (auto const task = tasks.take()) {
-        auto const& part = parts_[std::size_t(*task)];
+        auto const& part = parts_[std::size_t(task->number)];
         auto entry = part.entries_.begin();
         for (std::size_t k = 0; k < part.sizes_.size(); ++k)
           for (auto to = first[tree_.original(part.first_ + std::int32_t(k))], end = to + part.sizes_[k]; to < end; ++to, ++entry)

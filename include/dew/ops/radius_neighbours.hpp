@@ -26,13 +26,13 @@ inline Neighbours radius_neighbours(Tensor const& points, double radius, Boundar
   KdTree const tree(points);
   double const radius2 = radius * radius;
   constexpr std::int64_t chunk_size = 8;  // leaves
-  auto const leaves = std::int64_t(tree.leaves().size()), chunks = (leaves + chunk_size - 1) / chunk_size;
-  detail::NeighbourRows rows(tree, chunks);
-  share_tasks(chunks, [&](TaskQueue& tasks) {
+  auto const leaves = std::int64_t(tree.leaves().size());
+  detail::NeighbourRows rows(tree, TaskQueue::count(leaves, chunk_size));
+  share_tasks(leaves, chunk_size, [&](TaskQueue& tasks) {
     std::vector<std::vector<std::pair<std::int32_t, double>>> found(KdTree::leaf_size);  // of each query of a leaf
     while (auto const chunk = tasks.take()) {
       detail::NeighbourRows::Part part;
-      for (auto leaf = *chunk * chunk_size; leaf < std::min(leaves, (*chunk + 1) * chunk_size); ++leaf) {
+      for (auto leaf = chunk->begin; leaf < chunk->end; ++leaf) {
         auto const own = tree.leaves()[std::size_t(leaf)];
         auto const queries = tree.nodes()[std::size_t(own)];
         tree.visit_near(own, radius2, false, [&](KdTree::Node const& node, bool) {
@@ -51,7 +51,7 @@ inline Neighbours radius_neighbours(Tensor const& points, double radius, Boundar
           row.clear();
         }
       }
-      rows.put(*chunk, std::move(part));
+      rows.put(chunk->number, std::move(part));
     }
   });
   return rows.compressed(points);

@@ -31,11 +31,25 @@ TEST_CASE("a selection's lower limits belong to it and its upper ones do not, in
   }
 }
 
-TEST_CASE("rows of identifiers") {
+TEST_CASE("particles as small numbers, and a track's match with one") {
   MatchedParticles const p(particles(at::kDouble));
-  CHECK(p.row(9) == 2);
-  CHECK(p.hits(2) == 2);
-  CHECK_THROWS_WITH_AS((void)p.row(5), doctest::Contains("particle 5 has hits but no row in truth_id"), Error);
+  CHECK(p.numbers_of({9, 0, 5, 2, -1, 5, 7}) == std::vector<std::int64_t>{2, 3, 4, 0, 5, 4, 6});
+  auto const match = p.match(6, 4, 2, 9);
+  CHECK(match.particle == 2);
+  CHECK(match.particle_hits == 2);
+  CHECK(match.hits == 6);
+  CHECK(match.shared == 4);
+  CHECK(p.match(6, 4, 3, 0).particle == -1);
+  CHECK_THROWS_WITH_AS((void)p.match(6, 4, 4, 5), doctest::Contains("particle 5 has hits but no row in truth_id"), Error);
+}
+
+TEST_CASE("labels become small where they are not, and equal ones stay equal") {
+  std::vector<std::int64_t> labels{5, 0, -1, 5}, before = labels;
+  dew::detail::make_small(labels);
+  CHECK(labels == before);
+  labels = {8, std::int64_t(1) << 50, -3, 8};
+  dew::detail::make_small(labels);
+  CHECK(labels == std::vector<std::int64_t>{0, 1, -3, 0});
 }
 
 TEST_CASE("counts of matches take tracks in and out again") {

@@ -3,15 +3,12 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <map>
-#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/core/values.hpp"
-#include "dew/event/id_index.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/metric/matched_particles.hpp"
 
@@ -69,7 +66,10 @@ class GrowingTracks {
   using MayRead = MatchedParticles::MayRead;
 
   GrowingTracks(RecordOf<Reads, MayRead> const& event, std::vector<ParticleSelection> const& selections)
-      : particles_(event), id_(values_of<std::int64_t>(event[key::particle_id])), track_(id_.size(), -1) {
+      : particles_(event),
+        id_(values_of<std::int64_t>(event[key::particle_id])),
+        particle_(particles_.numbers_of(id_)),
+        track_(id_.size(), -1) {
     for (auto const& selection : selections) nothing_.push_back({.particles = particles_.count(selection)});
     counts_ = nothing_;
     for (std::size_t p = 0; p < particles_.size(); ++p) {
@@ -77,16 +77,15 @@ class GrowingTracks {
       for (std::size_t s = 0; s < selections.size(); ++s)
         if (particles_.selected(p, selections[s])) selected_.back().push_back(s);
     }
-    number_particles();
   }
 
   /// Goes to the next labelling [N]. Throws `Error` when there are not N labels, or the majority particle of a track is not among `truth_id`.
   void go_to(Tensor const& labels) {
     auto label = values_of<std::int64_t>(labels);
     check(label.size() == id_.size(), "tracking metrics: expected {} labels, got {}", id_.size(), label.size());
-    make_small(label);
+    detail::make_small(label);
     if (!only_grow(label)) forget();
-    std::vector<std::int64_t> track_with(label.size(), -1);  // that has a label
+    std::vector<std::int64_t> track_with(2 * label.size(), -1);  // that has a label
     for (std::size_t i = 0; i < label.size(); ++i) {
       if (label[i] < 0 || id_[i] < 0) continue;
       auto& track = track_with[std::size_t(label[i])];
@@ -110,24 +109,6 @@ class GrowingTracks {
     bool counted = false;  // it stands in the counts as it is
   };
 
-  /// Particles as small numbers: rows of the truth, behind them one for noise, and more for those without a row.
-  void number_particles() {
-    IdIndex const rows(particles_.ids());
-    auto const known = std::int64_t(particles_.size());
-    std::map<std::int64_t, std::int64_t> without_row;
-    for (auto const id : id_) {
-      auto const row = id == 0 ? known : rows.row(id);
-      particle_.push_back(row >= 0 ? row : without_row.try_emplace(id, known + 1 + std::int64_t(without_row.size())).first->second);
-    }
-  }
-  /// Labels as numbers below N.
-  static void make_small(std::vector<std::int64_t>& label) {
-    auto const n = std::int64_t(label.size());
-    if (std::all_of(label.begin(), label.end(), [&](auto each) { return each < n; })) return;
-    IdIndex const first(label);
-    for (auto& each : label)
-      if (each >= 0) each = first.row(each);
-  }
   /// Whether all hits of a track have one label. Tracks may have come together.
   bool only_grow(std::vector<std::int64_t> const& label) {
     std::vector<std::int64_t> label_of(tracks_.size(), -1);
@@ -180,11 +161,9 @@ class GrowingTracks {
   void count(Track const& track, std::int64_t times) {
     if (std::ssize(track.hits) < TrackMatch::hits_of_track) return;
     auto const& best = track.shares.majority();
-    auto const id = id_[std::size_t(best.first)];
-    if (id == 0) return;
-    auto const row = std::size_t(particles_.row(id));
-    TrackMatch const match{std::ssize(track.hits), best.hits, std::int64_t(row), particles_.hits(row)};
-    for (auto const s : selected_[row]) counts_[s].add(match, times);
+    auto const match = particles_.match(std::ssize(track.hits), best.hits, best.particle, id_[std::size_t(best.first)]);
+    if (match.particle < 0) return;
+    for (auto const s : selected_[std::size_t(match.particle)]) counts_[s].add(match, times);
   }
 
   MatchedParticles particles_;

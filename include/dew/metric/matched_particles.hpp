@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "dew/core/policy.hpp"
 #include "dew/core/values.hpp"
+#include "dew/event/id_index.hpp"
 #include "dew/event/schema.hpp"
 #include "dew/metric/ratio.hpp"
 
@@ -27,6 +29,19 @@ struct ParticleSelection {
   std::int64_t hits_max = std::numeric_limits<std::int64_t>::max();
   double radius_min_mm = -std::numeric_limits<double>::infinity();
   double radius_max_mm = std::numeric_limits<double>::infinity();
+};
+
+/// A track beside its majority particle.
+struct TrackMatch {
+  static constexpr std::int64_t hits_of_track = 3;  ///< at least
+
+  std::int64_t hits, shared;       ///< all, and those of the majority particle
+  std::int64_t particle = -1;      ///< its row, −1 for noise
+  std::int64_t particle_hits = 0;  ///< all of the particle
+
+  bool double_majority() const { return 2 * shared > hits && 2 * shared > particle_hits; }
+  bool perfect() const { return shared == particle_hits && 100 * shared > 99 * hits; }
+  bool lhc() const { return 4 * shared > 3 * hits; }
 };
 
 /// The particles of one event's truth.
@@ -47,9 +62,6 @@ class MatchedParticles {
   }
 
   std::size_t size() const { return id_.size(); }
-  std::vector<std::int64_t> const& ids() const { return id_; }
-  /// All hits that a particle left, those that a stage dropped too.
-  std::int64_t hits(std::size_t p) const { return hits_[p]; }
   bool selected(std::size_t p, ParticleSelection const& s) const {
     auto const cut = [&](double value) { return single_ ? double(float(value)) : value; };  // 0.9 in float is at the cut 0.9, not below it
     return reconstructable_[p] && pt_[p] >= cut(s.pt_min_gev) && pt_[p] < cut(s.pt_max_gev) && std::abs(eta_[p]) >= cut(s.eta_min) &&
@@ -62,31 +74,32 @@ class MatchedParticles {
     for (std::size_t p = 0; p < size(); ++p) count += selected(p, s);
     return count;
   }
-  /// The row of the particle with this id. Throws `Error` when it has none.
-  std::int64_t row(std::int64_t id) const {
-    auto const at = std::lower_bound(id_.begin(), id_.end(), id);
-    check(at != id_.end() && *at == id, "tracking metrics: particle {} has hits but no row in {}", id, TruthId::name);
-    return at - id_.begin();
+  /// The particle of each hit as a small number: its row, behind them one for noise (id 0), and then one for each that has no row.
+  std::vector<std::int64_t> numbers_of(std::vector<std::int64_t> const& ids) const {
+    IdIndex const rows(id_);
+    std::map<std::int64_t, std::int64_t> without_row;
+    std::vector<std::int64_t> out;
+    out.reserve(ids.size());
+    for (auto const id : ids) {
+      auto const row = id == 0 ? noise() : rows.row(id);
+      out.push_back(row >= 0 ? row : without_row.try_emplace(id, noise() + 1 + std::int64_t(without_row.size())).first->second);
+    }
+    return out;
+  }
+  /// A track whose majority has this number and this id. Throws `Error` for a particle without a row.
+  TrackMatch match(std::int64_t hits, std::int64_t shared, std::int64_t number, std::int64_t id) const {
+    if (number == noise()) return {hits, shared};
+    check(number < noise(), "tracking metrics: particle {} has hits but no row in {}", id, TruthId::name);
+    return {hits, shared, number, hits_[std::size_t(number)]};
   }
 
  private:
-  std::vector<std::int64_t> id_, hits_;    // [P] ids ascend
+  std::int64_t noise() const { return std::int64_t(size()); }
+
+  std::vector<std::int64_t> id_, hits_;    // [P]
   std::vector<double> pt_, eta_, radius_;  // [P]
   std::vector<bool> reconstructable_;
   bool single_;
-};
-
-/// A track beside its majority particle.
-struct TrackMatch {
-  static constexpr std::int64_t hits_of_track = 3;  ///< at least
-
-  std::int64_t hits, shared;       ///< all, and those of the majority particle
-  std::int64_t particle = -1;      ///< its row, −1 for noise
-  std::int64_t particle_hits = 0;  ///< all of the particle
-
-  bool double_majority() const { return 2 * shared > hits && 2 * shared > particle_hits; }
-  bool perfect() const { return shared == particle_hits && 100 * shared > 99 * hits; }
-  bool lhc() const { return 4 * shared > 3 * hits; }
 };
 
 /// How many tracks match, among those of selected particles.
@@ -115,5 +128,16 @@ struct MatchCounts {
   }
   bool operator==(MatchCounts const&) const = default;
 };
+
+namespace detail {
+/// Labels of N hits as numbers below 2N, where they are not already: one that stands there first becomes its row. Negative ones stay.
+inline void make_small(std::vector<std::int64_t>& labels) {
+  auto const limit = 2 * std::int64_t(labels.size());
+  if (std::all_of(labels.begin(), labels.end(), [&](auto label) { return label < limit; })) return;
+  IdIndex const first(labels);
+  for (auto& label : labels)
+    if (label >= 0) label = first.row(label);
+}
+}  // namespace detail
 
 }  // namespace dew

@@ -39,6 +39,9 @@ foreach(word IN LISTS words)
   set(previous "${word}")
 endforeach()
 list(APPEND command -fsyntax-only "${PROGRAM}${CORRECTED}")
+if(CORRECTED)
+  list(APPEND command -DCORRECTED)
+endif()
 set(ENV{LC_ALL} C)  # plain quotes
 
 if(CORRECTED)

@@ -10,7 +10,6 @@ import math
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ HPO = os.path.join(HERE, "..", "..", "examples", "cluster", "hpo")
 FAKE = os.path.join(HERE, "fake_tracks.py")
 PATIENCE_S = 150
 sys.path[:0] = [HPO, os.path.join(HERE, "..", "support")]
-from checks import check, need, wait  # noqa: E402
+from checks import check, need, wait, work_in  # noqa: E402
 
 
 def until(happened, what):
@@ -451,9 +450,7 @@ def disk(find_tracks):
 def main():
     case, find_tracks, scratch = sys.argv[1:]
     find_tracks = os.path.abspath(find_tracks)
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     {"rules": rules, "folder": folder, "endings": endings, "time": time_left, "search": search, "disk": disk}[case](find_tracks)
 
 

@@ -9,13 +9,12 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from checks import check  # noqa: E402
+from checks import check, work_in  # noqa: E402
 
 SEARCH = os.path.join(HERE, "..", "..", "examples", "cluster", "ray", "ray_search.py")
 SPACE = """
@@ -40,9 +39,7 @@ def search(find_tracks, *words):
 
 def main():
     find_tracks, scratch = os.path.abspath(sys.argv[1]), sys.argv[2]
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     subprocess.run([find_tracks, "simulate", "--out", "events", "--select", "1-6", "--particles", "60", "--quiet"], check=True)
     with open("space.toml", "w", encoding="utf-8") as file:
         file.write(SPACE)

@@ -20,7 +20,7 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 PATIENCE_S = 120
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-from checks import check, need, wait  # noqa: E402
+from checks import check, need, wait, work_in  # noqa: E402
 
 
 def until(happened, what):
@@ -446,9 +446,7 @@ def without_wandb(find_tracks):
 
 def main():
     case, find_tracks, scratch = sys.argv[1:]
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     {"tensorboard": tensorboard, "wandb": wandb, "osh": osh, "sidecar": sidecar, "without_wandb": without_wandb}[case](find_tracks)
 
 

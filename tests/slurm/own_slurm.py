@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -27,6 +28,13 @@ def missing():
         return "a SLURM of this machine needs root"
     lacking = [name for name in PROGRAMS if shutil.which(name, path=search_path()) is None]
     return f"no {', '.join(lacking)}: apt-get install slurm-wlm munge" if lacking else ""
+
+
+def need_slurm():
+    """Ends the test as skipped where it cannot be brought up."""
+    if why := missing():
+        print(f"[skipped] {why}")
+        sys.exit(0)
 
 
 def search_path():

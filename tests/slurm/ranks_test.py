@@ -6,12 +6,11 @@ PMIx's library. The signal to requeue stops both; rank 0 alone requeues the job,
 """
 
 import os
-import shutil
 import subprocess
 import sys
 
-from own_slurm import OwnSlurm, missing
-from slurm_test import Cluster, check, read, same_run
+from own_slurm import OwnSlurm, need_slurm
+from slurm_test import Cluster, check, read, same_run, work_in
 
 TRAIN = ["train", "--events", "events", "--train", "1-11", "--validate", "12", "--threads", "1", "--epochs", "40"]
 
@@ -37,13 +36,9 @@ def by_srun(cluster, _):
 
 
 def main(by, program, mpirun, scratch):
-    if why := missing():
-        print(f"[skipped] {why}")
-        return
+    need_slurm()
     program = os.path.abspath(program)
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     with OwnSlurm(cpus=1, nodes=2) as slurm:
         cluster = Cluster(slurm, program)

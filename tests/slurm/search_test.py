@@ -7,15 +7,14 @@ trial is lost or trained twice, the study is done, and its ranking is printed.
 
 import os
 import re
-import shutil
 import sys
 
-from own_slurm import OwnSlurm, missing
+from own_slurm import OwnSlurm, need_slurm
 from slurm_test import Cluster
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "hpo"), os.path.join(HERE, "..", "support")]
-from checks import check, need  # noqa: E402
+from checks import check, need, work_in  # noqa: E402
 from hpo_test import epochs_of, hpo, read, real_study, states  # noqa: E402
 
 TRIALS, EPOCHS = 5, 40
@@ -89,13 +88,9 @@ def search(find_tracks):
 
 def main():
     case, find_tracks, scratch = sys.argv[1:]
-    if why := missing():
-        print(f"[skipped] {why}")
-        return
+    need_slurm()
     find_tracks = os.path.abspath(find_tracks)
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     {"search": search}[case](find_tracks)
 
 

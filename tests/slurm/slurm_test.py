@@ -10,23 +10,20 @@ What SLURM and the program said stands in SCRATCH/transcript.txt.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from own_slurm import OwnSlurm, missing
+from own_slurm import OwnSlurm, need_slurm
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from checks import check, work_in  # noqa: E402
 
 PATIENCE_S = 120
 EPOCHS = "200"  # some 20 s on one core
 SMALL = ["--events", "events", "--train", "1-5", "--validate", "6", "--threads", "1", "--edge_classifier.hidden", "16", "--edge_classifier.layers", "1",
          "--condenser.hidden", "16", "--condenser.layers", "1"]  # fmt: skip
-
-
-def check(ok, what):
-    if not ok:
-        raise AssertionError(what)
 
 
 def read(*path):
@@ -216,13 +213,9 @@ def process_of(program, variables):
 
 
 def main(find_tracks, scratch):
-    if why := missing():
-        print(f"[skipped] {why}")
-        return
+    need_slurm()
     find_tracks = os.path.abspath(find_tracks)
-    shutil.rmtree(scratch, ignore_errors=True)
-    os.makedirs(scratch)
-    os.chdir(scratch)
+    work_in(scratch)
     subprocess.run([find_tracks, "simulate", "--out", "events", "--select", "1-6", "--particles", "300", "--quiet"], check=True)
     train = [find_tracks, "train", *SMALL, "--quiet"]
     whole_s = seconds_of(*train, "--epochs", EPOCHS, "--out", "whole")

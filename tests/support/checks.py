@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 import time
 
@@ -15,6 +16,13 @@ def need(*packages):
                 raise ImportError(package)
             print(f"[skipped] this Python has no {package}")
             sys.exit(0)
+
+
+def work_in(folder):
+    """Goes to a folder that is made anew, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.chdir(folder)
 
 
 def check(ok, what):

@@ -119,7 +119,7 @@ TEST_CASE("equal points, no coordinate, no point") {
 TEST_CASE("the same labels with one thread and with two, for random reals in float") {
   auto const seed = test::seed_of_input();
   auto const x = lattice_points(2000, 6, seed).to(at::kFloat) * 0.31f;
-  auto const steps = grid({0.05, 0.1, 0.15, 0.3}, {1, 2, 3, 5});
+  auto const steps = grid({0.05, 0.1, 0.15, 0.3, 0.6, 1}, {1, 2, 3, 5, 40});
   auto const before = at::get_num_threads();
   at::set_num_threads(1);
   auto const one = dbscan_scan(x, steps);

@@ -81,3 +81,78 @@ TEST_CASE("the same tree with any number of threads") {
   }
   at::set_num_threads(before);
 }
+
+TEST_CASE("what lies near the leaves of a group: every near pair, in no node twice, and whole nodes near as a whole") {
+  for (std::int64_t const d : {0, 1, 3, 8, 20})
+    for (std::int64_t const n : {1, 16, 17, 300, 3000})
+      for (auto const type : {at::kFloat, at::kDouble})
+        for (double const radius : {0.0, 0.5, 0.9, 40.0}) {
+          CAPTURE(d);
+          CAPTURE(n);
+          CAPTURE(radius);
+          // on the lattice many distances are the radius exactly
+          KdTree const tree(radius == 0.5 ? test::lattice_points(n, d, 7).to(type) : at::randn({n, d}, type));
+          double const radius2 = radius * radius;
+          std::int32_t queries = 0;
+          for (auto const group : tree.nodes_of(KdTree::group_size)) {
+            auto const own = tree.nodes()[std::size_t(group)];
+            for (bool const only_later : {false, true}) {
+              std::vector visits(std::size_t(own.end - own.begin), std::vector<int>(std::size_t(n), 0));
+              bool whole_is_near = true, later = true;
+              tree.visit_near(group, radius2, only_later, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool whole) {
+                later = later && (!only_later || node.begin >= (whole ? own.begin : leaf.begin));
+                for (auto i = leaf.begin; i < leaf.end; ++i)
+                  for (auto j = node.begin; j < node.end; ++j) {
+                    ++visits[std::size_t(i - own.begin)][std::size_t(j)];
+                    whole_is_near = whole_is_near && (!whole || tree.distance2(i, j) <= radius2);
+                  }
+              });
+              bool complete = true, at_most_once = true;
+              for (auto i = own.begin; i < own.end; ++i)
+                for (std::int32_t j = 0; j < n; ++j) {
+                  auto const times = visits[std::size_t(i - own.begin)][std::size_t(j)];
+                  at_most_once = at_most_once && times <= 1;
+                  complete = complete && (times > 0 || (only_later && j < i) || tree.distance2(i, j) > radius2);
+                }
+              CHECK(whole_is_near);
+              CHECK(later);
+              CHECK(at_most_once);
+              CHECK(complete);
+            }
+            queries += own.end - own.begin;
+          }
+          CHECK(queries == n);
+        }
+}
+
+TEST_CASE("few nodes are near the leaves of a group when points are in tight clusters") {
+  auto const centre = at::randn({500, 8}, at::kFloat) * 20;
+  KdTree const tree((centre.unsqueeze(1) + at::randn({500, 16, 8}, at::kFloat) * 0.01).reshape({-1, 8}));
+  std::int64_t visits = 0, whole_nodes = 0;
+  for (auto const group : tree.nodes_of(KdTree::group_size))
+    tree.visit_near(group, 0.25, false, [&](KdTree::Node const&, KdTree::Node const&, bool whole) { ++visits, whole_nodes += whole; });
+  CHECK(visits < 8 * 500);  // of 500 · 500
+  CHECK(whole_nodes > 0);
+}
+
+TEST_CASE("nodes that nobody wants are passed over, and the group's own comes first") {
+  KdTree const tree(at::randn({3000, 3}, at::kDouble));
+  for (auto const group : tree.nodes_of(KdTree::group_size)) {
+    auto const own = tree.nodes()[std::size_t(group)];
+    bool first = true, only_wanted = true;
+    std::int32_t leaf_before = -1;
+    for (double const radius2 : {0.01, 100.0})  // all is whole within the second
+      tree.visit_near(
+          group, radius2, false,
+          [&](KdTree::Node const& leaf, KdTree::Node const& node) { return leaf.begin == own.begin && node.begin < 1500; },
+          [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
+            only_wanted = only_wanted && leaf.begin == own.begin && node.begin < 1500 + KdTree::group_size;
+          });
+    tree.visit_near(group, 0.01, false, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
+      if (leaf.begin != leaf_before) first = first && node.begin >= own.begin && node.end <= own.end;
+      leaf_before = leaf.begin;
+    });
+    CHECK(only_wanted);
+    CHECK(first);
+  }
+}

@@ -97,3 +97,14 @@ TEST_CASE("joins by several threads at once give the same sets") {
     }
   at::set_num_threads(threads);
 }
+
+TEST_CASE("what several threads join is joined for all of them") {
+  UnionFind sets(20000);
+  at::parallel_for(0, 10000, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = std::int32_t(begin); i < end; ++i) sets.unite_shared(i, (i + 1) % 10000);
+  });
+  CHECK(sets.is_joined_shared(17, 9999));
+  CHECK_FALSE(sets.is_joined_shared(17, 10000));
+  CHECK_FALSE(sets.is_joined_shared(10000, 10001));
+  CHECK(sets.find(9999) == 0);
+}

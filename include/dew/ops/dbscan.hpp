@@ -2,6 +2,7 @@
 // DBSCAN by union-find during the neighbour search. N points, d dimensions.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -43,13 +44,12 @@ std::vector<std::int64_t> core_labels(UnionFind& sets, std::vector<char> const& 
   return labels;
 }
 
-/// Calls `visit(leaf)` for every leaf, on several threads.
+/// Calls `visit(group)` for nodes that together hold every point once, on several threads.
 template <class Visit>
-void for_leaves(KdTree const& tree, Visit const& visit) {
-  constexpr std::int64_t chunk_size = 8;  // leaves
-  share_tasks(std::int64_t(tree.leaves().size()), chunk_size, [&](TaskQueue& tasks) {
-    while (auto const chunk = tasks.take())
-      for (auto leaf = chunk->begin; leaf < chunk->end; ++leaf) visit(tree.leaves()[std::size_t(leaf)]);
+void for_groups(KdTree const& tree, Visit const& visit) {
+  auto const groups = tree.nodes_of(KdTree::group_size);
+  share_tasks(std::int64_t(groups.size()), [&](TaskQueue& tasks) {
+    while (auto const task = tasks.take()) visit(groups[std::size_t(task->number)]);
   });
 }
 
@@ -57,21 +57,66 @@ void for_leaves(KdTree const& tree, Visit const& visit) {
 inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step) {
   std::vector<char> core(std::size_t(tree.size()), 0);
   double const eps2 = step.eps * step.eps;
-  for_leaves(tree, [&](std::int32_t own) {
-    auto const queries = tree.nodes()[std::size_t(own)];
-    std::vector<std::int64_t> count(std::size_t(queries.end - queries.begin), 0);
-    tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool whole) {
-      if (whole)
-        for (auto& n : count) n += node.end - node.begin;
-      else
-        tree.visit_pairs(
-            queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2; },
-            [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - queries.begin)]; });
-    });
-    for (auto i = queries.begin; i < queries.end; ++i) core[std::size_t(i)] = count[std::size_t(i - queries.begin)] >= step.min_points;
+  for_groups(tree, [&](std::int32_t group) {
+    auto const own = tree.nodes()[std::size_t(group)];
+    std::vector<std::int64_t> count(std::size_t(own.end - own.begin), 0);
+    auto const is_open = [&](std::int32_t i) { return count[std::size_t(i - own.begin)] < step.min_points; };
+    tree.visit_near(
+        group, eps2, false,
+        [&](KdTree::Node const& leaf, KdTree::Node const&) {
+          auto i = leaf.begin;
+          while (i < leaf.end && !is_open(i)) ++i;
+          return i < leaf.end;
+        },
+        [&](KdTree::Node const& leaf, KdTree::Node const& node, bool whole) {
+          if (whole)
+            for (auto i = leaf.begin; i < leaf.end; ++i) count[std::size_t(i - own.begin)] += node.end - node.begin;
+          else
+            tree.visit_pairs(
+                leaf, node, is_open, [&](std::int32_t) { return eps2; },
+                [&](std::int32_t i, std::int32_t, double) { ++count[std::size_t(i - own.begin)]; });
+        });
+    for (auto i = own.begin; i < own.end; ++i) core[std::size_t(i)] = count[std::size_t(i - own.begin)] >= step.min_points;
   });
   return core;
 }
+
+/// Which nodes of a tree have all their core points in one set by now, for several threads: pairs of these need not be looked at, without which
+/// points that are all in few heaps would take O(N²).
+class JoinedNodes {
+ public:
+  JoinedNodes(KdTree const& tree, std::vector<char> const& core, UnionFind& sets)
+      : nodes_(tree.nodes()), core_(core), sets_(sets), known_(tree.nodes().size()) {}
+
+  /// Whether all core points of two nodes are in one set.
+  bool operator()(KdTree::Node const& a, KdTree::Node const& b) {
+    if (!within(a) || !within(b)) return false;
+    auto const in_a = first_core(a), in_b = first_core(b);
+    return in_a == a.end || in_b == b.end || sets_.is_joined_shared(in_a, in_b);
+  }
+  /// The place of a node's first core point, its end without any.
+  std::int32_t first_core(KdTree::Node const& node) const {
+    auto place = node.begin;
+    while (place < node.end && !core_[std::size_t(place)]) ++place;
+    return place;
+  }
+
+ private:
+  bool within(KdTree::Node const& node) {
+    auto& known = known_[std::size_t(&node - nodes_.data())];
+    if (known.load(std::memory_order_relaxed)) return true;
+    auto const first = first_core(node);
+    for (auto place = first + 1; place < node.end; ++place)
+      if (core_[std::size_t(place)] && !sets_.is_joined_shared(first, place)) return false;
+    known.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
+  std::vector<KdTree::Node> const& nodes_;
+  std::vector<char> const& core_;
+  UnionFind& sets_;
+  std::vector<std::atomic<bool>> known_;  // [nodes] sets only grow
+};
 
 inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& step) {
   double const eps2 = step.eps * step.eps;
@@ -79,37 +124,38 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
   auto const core = step.min_points == 1 ? std::vector<char>(n, 1) : core_points(tree, step);
   auto const is_core = [&](std::int32_t place) { return core[std::size_t(place)] != 0; };
   UnionFind sets(tree.size());  // of places: near points are near in memory
-  for_leaves(tree, [&](std::int32_t own) {
-    auto const queries = tree.nodes()[std::size_t(own)];
-    tree.visit_near(own, eps2, true, [&](KdTree::Node const& node, bool whole) {
-      if (whole) {  // all are neighbours of all: every core point joins the first one here
-        auto first = queries.begin;
-        while (first < queries.end && !is_core(first)) ++first;
-        if (first == queries.end) return;
-        for (auto const& range : {queries, node})
-          for (auto p = range.begin; p < range.end; ++p)
-            if (is_core(p)) sets.unite_shared(first, p);
-        return;
-      }
-      tree.visit_pairs(
-          queries, node, is_core, [&](std::int32_t) { return eps2; },
-          [&](std::int32_t p, std::int32_t q, double) {
-            if (q > p && is_core(q)) sets.unite_shared(p, q);
-          });
-    });
+  JoinedNodes joined(tree, core, sets);
+  for_groups(tree, [&](std::int32_t group) {
+    tree.visit_near(
+        group, eps2, true, [&](KdTree::Node const& leaf, KdTree::Node const& node) { return !joined(leaf, node); },
+        [&](KdTree::Node const& leaf, KdTree::Node const& node, bool whole) {
+          if (whole) {  // all are neighbours of all: every core point joins the first one here
+            auto const first = joined.first_core(leaf);
+            if (first == leaf.end) return;
+            for (auto const& range : {leaf, node})
+              for (auto p = range.begin; p < range.end; ++p)
+                if (is_core(p)) sets.unite_shared(first, p);
+            return;
+          }
+          tree.visit_pairs(
+              leaf, node, is_core, [&](std::int32_t) { return eps2; },
+              [&](std::int32_t p, std::int32_t q, double) {
+                if (q > p && is_core(q)) sets.unite_shared(p, q);
+              });
+        });
   });
   std::vector<std::int32_t> place_of(n);
   for (std::int32_t place = 0; place < tree.size(); ++place) place_of[std::size_t(tree.original(place))] = place;
   auto labels = core_labels(sets, core, [&](std::int32_t row) { return place_of[std::size_t(row)]; });
   if (step.min_points <= 2) return labels;  // a point with a core neighbour is then core itself
-  for_leaves(tree, [&](std::int32_t own) {
-    auto const queries = tree.nodes()[std::size_t(own)];
+  for_groups(tree, [&](std::int32_t group) {
+    auto const own = tree.nodes()[std::size_t(group)];
     bool all_core = true;
-    for (auto p = queries.begin; p < queries.end; ++p) all_core = all_core && is_core(p);
+    for (auto p = own.begin; p < own.end; ++p) all_core = all_core && is_core(p);
     if (all_core) return;
-    tree.visit_near(own, eps2, false, [&](KdTree::Node const& node, bool) {
+    tree.visit_near(group, eps2, false, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
       tree.visit_pairs(
-          queries, node, [&](std::int32_t p) { return !is_core(p); }, [&](std::int32_t) { return eps2; },
+          leaf, node, [&](std::int32_t p) { return !is_core(p); }, [&](std::int32_t) { return eps2; },
           [&](std::int32_t p, std::int32_t q, double) {
             if (!is_core(q)) return;
             auto& label = labels[std::size_t(tree.original(p))];

@@ -25,15 +25,12 @@ struct SteppedPairs {
   SteppedPairs(KdTree const& tree, std::vector<double> const& eps2, std::int64_t max_pairs) : offset(eps2.size() + 1, 0) {
     // Twice the same search: the first counts, so that the second writes each pair to its place, without a copy and in an order that no
     // thread changes.
-    constexpr std::int64_t chunk_size = 16;  // leaves
-    auto const leaves = std::int64_t(tree.leaves().size());
-    std::vector<std::vector<std::size_t>> place(std::size_t(TaskQueue::count(leaves, chunk_size)),
-                                                std::vector<std::size_t>(eps2.size(), 0));
+    auto const groups = tree.nodes_of(KdTree::group_size);
+    std::vector<std::vector<std::size_t>> place(groups.size(), std::vector<std::size_t>(eps2.size(), 0));
     auto const search = [&](std::atomic<std::int64_t>& total, auto&& found) {
-      share_tasks(leaves, chunk_size, [&](TaskQueue& tasks) {
-        while (auto const chunk = tasks.take())
-          for (auto leaf = chunk->begin; leaf < chunk->end && total <= max_pairs; ++leaf)
-            total += visit_pairs(tree, tree.leaves()[std::size_t(leaf)], eps2, place[std::size_t(chunk->number)], found);
+      share_tasks(std::int64_t(groups.size()), [&](TaskQueue& tasks) {
+        for (auto task = tasks.take(); task && total <= max_pairs; task = tasks.take())
+          total += visit_pairs(tree, groups[std::size_t(task->number)], eps2, place[std::size_t(task->number)], found);
       });
     };
     std::atomic<std::int64_t> total = 0, again = 0;
@@ -42,7 +39,7 @@ struct SteppedPairs {
     std::size_t next = 0;
     for (std::size_t step = 0; step < eps2.size(); ++step) {
       offset[step] = next;
-      for (auto& of_chunk : place) next += std::exchange(of_chunk[step], next);
+      for (auto& of_group : place) next += std::exchange(of_group[step], next);
     }
     offset.back() = next;
     pairs.resize(next);
@@ -51,15 +48,14 @@ struct SteppedPairs {
   }
 
  private:
-  /// Calls `found(place of its step, i, j)` for each pair with a point of `leaf`; returns their number.
+  /// Calls `found(place of its step, i, j)` for each pair of a point of `group` and a later one; returns their number.
   template <class Found>
-  static std::int64_t visit_pairs(KdTree const& tree, std::int32_t leaf, std::vector<double> const& eps2, std::vector<std::size_t>& place,
+  static std::int64_t visit_pairs(KdTree const& tree, std::int32_t group, std::vector<double> const& eps2, std::vector<std::size_t>& place,
                                   Found const& found) {
-    auto const queries = tree.nodes()[std::size_t(leaf)];
     std::int64_t number = 0;
-    tree.visit_near(leaf, eps2.back(), true, [&](KdTree::Node const& node, bool) {
+    tree.visit_near(group, eps2.back(), true, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
       tree.visit_pairs(
-          queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2.back(); },
+          leaf, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return eps2.back(); },
           [&](std::int32_t p, std::int32_t q, double d2) {
             if (q <= p) return;
             auto const step = std::lower_bound(eps2.begin(), eps2.end(), d2) - eps2.begin();

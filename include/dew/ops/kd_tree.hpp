@@ -59,6 +59,27 @@ DEW_SIMD inline std::uint32_t near_box(T const* block, T const* low, T const* hi
   for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound[b]) << b;
   return near;
 }
+
+/// Which of 16 boxes, whose lowest and highest coordinates are those at `boxes` + c · stride for c = 0 … 2d − 1, lie at a squared distance
+/// ≤ bound from a box [2, d], as bits; in T, as above.
+template <class T>
+DEW_SIMD inline std::uint32_t near_boxes(T const* own, T const* boxes, std::size_t stride, std::size_t d, T bound) {
+  alignas(64) T sum[16] = {};
+  for (std::size_t c = 0; c < d; ++c) {
+    T const least = own[c], most = own[d + c];
+    T const *low = boxes + c * stride, *high = boxes + (d + c) * stride;
+#pragma omp simd
+    for (int b = 0; b < 16; ++b) {
+      T const below = least - high[b], above = low[b] - most, further = below > above ? below : above;
+      T const gap = further > T(0) ? further : T(0);
+      sum[b] += gap * gap;
+    }
+  }
+  std::uint32_t near = 0;
+#pragma omp simd reduction(| : near)
+  for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound) << b;
+  return near;
+}
 }  // namespace detail
 
 /// A balanced tree over points [N, d]: each node is halved along its widest dimension until at most 16 points are left; all leaves but the
@@ -76,7 +97,8 @@ class KdTree {
     std::int32_t left = -1, right = -1;  // children, or -1 for a leaf
     bool is_leaf() const { return left < 0; }
   };
-  static constexpr std::int32_t leaf_size = 16;  ///< points of a full leaf
+  static constexpr std::int32_t leaf_size = 16;    ///< points of a full leaf
+  static constexpr std::int32_t group_size = 128;  ///< most points of a node whose leaves are searched for together
 
   explicit KdTree(Tensor const& points) {
     check(points.defined() && points.dim() == 2 && points.is_floating_point(), "neighbour search: expected real points [N, d], got {}",
@@ -178,24 +200,26 @@ class KdTree {
     }
   }
 
-  /// Calls `visit(node, whole)` for nodes that together hold every point within √radius2 of a point of `leaf`, each once: leaves, of which
-  /// some points may be near, and with `whole` nodes of any size, all of whose points are within the radius of all points of `leaf`.
-  /// `only_later`: leaves out nodes that lie before `leaf`, so that over all leaves every pair of leaves comes once.
+  /// Which of the leaves of the places begin … end − 1 (at most 16 leaves) may hold points within √radius2 of the leaf at `place`, as bits.
+  std::uint32_t near_leaves(std::int32_t place, std::int32_t begin, std::int32_t end, double radius2) const {
+    return single_.used() ? near_leaves_in(single_, place, begin, end, radius2) : near_leaves_in(double_, place, begin, end, radius2);
+  }
+
+  /// For each leaf of the node `group`, which has at most `group_size` points, calls `visit(leaf, node, whole)` for nodes that together hold
+  /// every point within √radius2 of a point of the leaf, each once, the group's own before others: leaves, of which some points may be near,
+  /// and with `whole` nodes of any size, all of whose points are within the radius of all points of the leaf. Leaves out what is in a node
+  /// that is not `wanted(leaf, node)`; asked for whole nodes and for such of at most `group_size` points.
+  /// `only_later`: leaves out nodes that lie before the leaf, unless they are part of a whole one that begins with the group; over all
+  /// groups every pair of leaves still comes once or twice.
+  template <class Wanted, class Visit>
+  void visit_near(std::int32_t group, double radius2, bool only_later, Wanted&& wanted, Visit&& visit) const {
+    if (single_.used()) visit_near_in(single_, group, radius2, only_later, wanted, visit);
+    else visit_near_in(double_, group, radius2, only_later, wanted, visit);
+  }
+  /// The same with all nodes wanted.
   template <class Visit>
-  void visit_near(std::int32_t leaf, double radius2, bool only_later, Visit&& visit) const {
-    auto const& own = nodes_[std::size_t(leaf)];
-    std::vector<std::int32_t> stack{0};
-    while (!stack.empty()) {
-      auto const at = stack.back();
-      stack.pop_back();
-      auto const& node = nodes_[std::size_t(at)];
-      if (only_later && node.end <= own.begin) continue;
-      auto const [nearest, farthest] = bounds(leaf, at);
-      if (nearest > radius2) continue;
-      bool const whole = farthest <= radius2 && !(only_later && node.begin < own.begin);
-      if (whole || node.is_leaf()) visit(node, whole);
-      else stack.push_back(node.right), stack.push_back(node.left);
-    }
+  void visit_near(std::int32_t group, double radius2, bool only_later, Visit&& visit) const {
+    visit_near(group, radius2, only_later, [](Node const&, Node const&) { return true; }, visit);
   }
 
  private:
@@ -276,16 +300,20 @@ class KdTree {
 
   /// Coordinates for the comparisons that come first, in T.
   template <class T> struct Rough {
-    std::vector<T> points;  // [N, d] in tree order
-    std::vector<T> blocks;  // [leaves, d, 16] the same, coordinate by coordinate; NaN behind the last point
-    std::vector<T> boxes;   // [leaves, 2, d]
+    std::vector<T> points;   // [N, d] in tree order
+    std::vector<T> blocks;   // [leaves, d, 16] the same, coordinate by coordinate; NaN behind the last point
+    std::vector<T> boxes;    // [leaves, 2, d]
+    std::vector<T> limits;   // [2, d, stride] the same, coordinate by coordinate
+    std::size_t stride = 0;  // at least 15 more than there are leaves
     bool used() const { return !points.empty(); }
+    T const* box(std::int32_t place, std::size_t d) const { return boxes.data() + std::size_t(place / leaf_size) * 2 * d; }
   };
 
   /// Copies the points to their places.
   template <class T> void arrange(Rough<T>& rough, double const* data) {
     auto const n = original_.size(), width = std::size_t(leaf_size);
     rough.points.resize(n * d_), rough.blocks.resize(leaves_.size() * width * d_), rough.boxes.resize(leaves_.size() * 2 * d_);
+    rough.stride = leaves_.size() + width - 1, rough.limits.resize(rough.stride * 2 * d_);
     at::parallel_for(0, std::int64_t(leaves_.size()), 64, [&](std::int64_t begin, std::int64_t end) {
       for (auto leaf = std::size_t(begin); leaf < std::size_t(end); ++leaf) {
         auto* block = rough.blocks.data() + leaf * width * d_;
@@ -297,7 +325,7 @@ class KdTree {
             rough.points[p * d_ + c] = block[c * width + p % width] = T(value);
           }
         auto const* exact = box(leaves_[leaf]);
-        for (std::size_t c = 0; c < 2 * d_; ++c) rough.boxes[leaf * 2 * d_ + c] = T(exact[c]);
+        for (std::size_t c = 0; c < 2 * d_; ++c) rough.boxes[leaf * 2 * d_ + c] = rough.limits[c * rough.stride + leaf] = T(exact[c]);
       }
     });
   }
@@ -305,15 +333,14 @@ class KdTree {
   template <class T, class Wanted, class Radius2, class Visit>
   void visit_pairs_in(Rough<T> const& rough, Node const& leaf, Node const& node, Wanted const& wanted, Radius2 const& radius2,
                       Visit const& visit) const {
-    // The rounded distance is off by a share of itself, no more: the differences are of exact numbers.
-    T const slack = T(1) + T(d_ + 8) * std::numeric_limits<T>::epsilon();
     alignas(64) T bounds[16] = {};
     std::uint32_t all = 0;
     for (auto i = leaf.begin; i < leaf.end; ++i)
       if (wanted(i)) all |= 1U << (i - leaf.begin);
+    if (all == 0) return;
     for (auto begin = node.begin; begin < node.end; begin += leaf_size) {
-      for (auto i = leaf.begin; i < leaf.end; ++i) bounds[i - leaf.begin] = T(radius2(i)) * slack;
-      auto const* box = rough.boxes.data() + std::size_t(begin / leaf_size) * 2 * d_;
+      for (auto i = leaf.begin; i < leaf.end; ++i) bounds[i - leaf.begin] = with_slack<T>(radius2(i));
+      auto const* box = rough.box(begin, d_);
       auto queries = all & detail::near_box(rough.blocks.data() + std::size_t(leaf.begin) * d_, box, box + d_, d_, bounds);
       for (; queries != 0; queries &= queries - 1) {
         auto const i = leaf.begin + std::countr_zero(queries);
@@ -323,6 +350,75 @@ class KdTree {
         for (; near != 0; near &= near - 1) {
           auto const j = begin + std::countr_zero(near);
           if (auto const d2 = distance2(i, j); d2 <= radius2(i)) visit(i, j, d2);
+        }
+      }
+    }
+  }
+
+  /// A squared distance that is not exceeded by any up to `radius2` when it is rounded to T: sums of squared differences of exact numbers are off
+  /// by a share of themselves, and by what underflows.
+  template <class T> T with_slack(double radius2) const {
+    return T(radius2) * (T(1) + T(d_ + 8) * std::numeric_limits<T>::epsilon()) + T(d_) * std::numeric_limits<T>::min();
+  }
+
+  template <class T>
+  std::uint32_t near_leaves_in(Rough<T> const& rough, std::int32_t place, std::int32_t begin, std::int32_t end, double radius2) const {
+    auto const count = (end - begin + leaf_size - 1) / leaf_size;
+    return ((1U << count) - 1) &
+           detail::near_boxes(rough.box(place, d_), rough.limits.data() + begin / leaf_size, rough.stride, d_, with_slack<T>(radius2));
+  }
+
+  /// The nodes that `visit_near` looks at for a group.
+  template <class T> struct NearNodes {
+    std::vector<std::int32_t> whole, some;  // some: of at most `group_size` points
+    std::vector<T> limits;                  // [some / 16, 2, d, 16] of these
+  };
+
+  template <class T>
+  NearNodes<T> near_nodes(std::int32_t group, double radius2, bool only_later) const {
+    auto const& own = nodes_[std::size_t(group)];
+    NearNodes<T> near;
+    std::vector<std::int32_t> stack{0};
+    while (!stack.empty()) {
+      auto const at = stack.back();
+      stack.pop_back();
+      auto const& node = nodes_[std::size_t(at)];
+      if (only_later && node.end <= own.begin) continue;
+      auto const [nearest, farthest] = bounds(group, at);
+      if (nearest > radius2) continue;
+      if (farthest <= radius2 && !(only_later && node.begin < own.begin)) near.whole.push_back(at);
+      else if (node.is_leaf() || node.end - node.begin <= group_size) near.some.push_back(at);
+      else stack.push_back(node.right), stack.push_back(node.left);
+    }
+    if (auto const at = std::find(near.some.begin(), near.some.end(), group); at != near.some.end()) std::swap(*at, near.some.front());
+    near.limits.resize((near.some.size() + 15) / 16 * 16 * 2 * d_);
+    for (std::size_t k = 0; k < near.some.size(); ++k)
+      for (std::size_t c = 0; c < 2 * d_; ++c) near.limits[(k / 16 * 2 * d_ + c) * 16 + k % 16] = T(box(near.some[k])[c]);
+    return near;
+  }
+
+  template <class T, class Wanted, class Visit>
+  void visit_near_in(Rough<T> const& rough, std::int32_t group, double radius2, bool only_later, Wanted const& wanted,
+                     Visit const& visit) const {
+    auto const near = near_nodes<T>(group, radius2, only_later);
+    auto const& own = nodes_[std::size_t(group)];
+    for (auto place = own.begin; place < own.end; place += leaf_size) {
+      auto const number = leaves_[std::size_t(place / leaf_size)];
+      auto const& leaf = nodes_[std::size_t(number)];
+      for (auto const at : near.whole)
+        if (wanted(leaf, nodes_[std::size_t(at)])) visit(leaf, nodes_[std::size_t(at)], true);
+      bool const small = bounds(number, number).second <= 4 * radius2;  // else no node is whole for it
+      for (std::size_t first = 0; first < near.some.size(); first += 16) {
+        auto nodes = detail::near_boxes(rough.box(place, d_), near.limits.data() + first * 2 * d_, 16, d_, with_slack<T>(radius2));
+        if (near.some.size() - first < 16) nodes &= (1U << (near.some.size() - first)) - 1;
+        for (; nodes != 0; nodes &= nodes - 1) {
+          auto const& node = nodes_[std::size_t(near.some[first + std::size_t(std::countr_zero(nodes))])];
+          auto const begin = only_later ? std::max(node.begin, place) : node.begin;
+          if (begin >= node.end || !wanted(leaf, node)) continue;
+          for (auto leaves = near_leaves_in(rough, place, begin, node.end, radius2); leaves != 0; leaves &= leaves - 1) {
+            auto const other = leaves_[std::size_t(begin / leaf_size) + std::size_t(std::countr_zero(leaves))];
+            visit(leaf, nodes_[std::size_t(other)], small && bounds(number, other).second <= radius2);
+          }
         }
       }
     }

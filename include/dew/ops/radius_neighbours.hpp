@@ -25,33 +25,30 @@ inline Neighbours radius_neighbours(Tensor const& points, double radius, Boundar
   check(radius >= 0, ErrorKind::usage, "radius_neighbours: expected a radius ≥ 0, got {}", radius);
   KdTree const tree(points);
   double const radius2 = radius * radius;
-  constexpr std::int64_t chunk_size = 8;  // leaves
-  auto const leaves = std::int64_t(tree.leaves().size());
-  detail::NeighbourRows rows(tree, TaskQueue::count(leaves, chunk_size));
-  share_tasks(leaves, chunk_size, [&](TaskQueue& tasks) {
-    std::vector<std::vector<std::pair<std::int32_t, double>>> found(KdTree::leaf_size);  // of each query of a leaf
-    while (auto const chunk = tasks.take()) {
+  auto const groups = tree.nodes_of(KdTree::group_size);
+  detail::NeighbourRows rows(tree, std::int64_t(groups.size()));
+  share_tasks(std::int64_t(groups.size()), [&](TaskQueue& tasks) {
+    std::vector<std::vector<std::pair<std::int32_t, double>>> found(KdTree::group_size);  // of each query of a group
+    while (auto const task = tasks.take()) {
+      auto const group = groups[std::size_t(task->number)];
+      auto const own = tree.nodes()[std::size_t(group)];
+      tree.visit_near(group, radius2, false, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
+        tree.visit_pairs(
+            leaf, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return radius2; },
+            [&](std::int32_t i, std::int32_t j, double d2) {
+              if (i != j && (d2 < radius2 || boundary == Boundary::closed))
+                found[std::size_t(i - own.begin)].emplace_back(tree.original(j), std::sqrt(d2));
+            });
+      });
       detail::NeighbourRows::Part part;
-      for (auto leaf = chunk->begin; leaf < chunk->end; ++leaf) {
-        auto const own = tree.leaves()[std::size_t(leaf)];
-        auto const queries = tree.nodes()[std::size_t(own)];
-        tree.visit_near(own, radius2, false, [&](KdTree::Node const& node, bool) {
-          tree.visit_pairs(
-              queries, node, [](std::int32_t) { return true; }, [&](std::int32_t) { return radius2; },
-              [&](std::int32_t i, std::int32_t j, double d2) {
-                if (i != j && (d2 < radius2 || boundary == Boundary::closed))
-                  found[std::size_t(i - queries.begin)].emplace_back(tree.original(j), std::sqrt(d2));
-              });
-        });
-        for (auto i = queries.begin; i < queries.end; ++i) {
-          auto& row = found[std::size_t(i - queries.begin)];
-          std::sort(row.begin(), row.end());
-          part.begin(i);
-          for (auto const& [j, distance] : row) part.add(j, distance);
-          row.clear();
-        }
+      for (auto i = own.begin; i < own.end; ++i) {
+        auto& row = found[std::size_t(i - own.begin)];
+        std::sort(row.begin(), row.end());
+        part.begin(i);
+        for (auto const& [j, distance] : row) part.add(j, distance);
+        row.clear();
       }
-      rows.put(chunk->number, std::move(part));
+      rows.put(task->number, std::move(part));
     }
   });
   return rows.compressed(points);

@@ -15,7 +15,7 @@ namespace dew {
 
 /// Disjoint sets of 0 … n − 1, joined pair by pair. The root of a set is its lowest member, whatever the order of the joins,
 /// so that everything derived from it is reproducible. Path halving without ranks: O(log n) a step at worst, nearly O(1) in practice;
-/// 4 bytes an element. One thread only, but for `unite_shared`. Not for sets that split again.
+/// 4 bytes an element. One thread only, but for what is `…_shared`. Not for sets that split again.
 class UnionFind {
  public:
   /// n sets of one. Throws `Error` above 2³¹ − 1 elements.
@@ -42,7 +42,7 @@ class UnionFind {
     return true;
   }
 
-  /// The same for several threads at once, as long as they call nothing else. Without locks: only a root is joined to another set, by an
+  /// The same for several threads at once, as long as they call nothing but what is `…_shared`. Without locks: only a root is joined to another set, by an
   /// exchange that fails when it is no root any more, and what a path is shortened to is an ancestor whoever writes it. S. Jaiganesh, M.
   /// Burtscher, HPDC 2018.
   void unite_shared(std::int32_t i, std::int32_t j) {
@@ -54,6 +54,9 @@ class UnionFind {
       if (shared(j).compare_exchange_strong(root, i, std::memory_order_relaxed)) return;
     }
   }
+
+  /// Whether i and j are in one set; for several threads at once, besides `unite_shared`. May still say no while another thread joins them.
+  bool is_joined_shared(std::int32_t i, std::int32_t j) { return find_shared(i) == find_shared(j); }
 
   /// Writes a label for every element [n]: sets are numbered 0, 1, … in the order of their lowest members. O(n).
   void number(std::span<std::int64_t> labels) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -24,23 +25,20 @@ DEW_SIMD inline std::int32_t count_up_to(float const* values, std::int32_t n, fl
   return count;
 }
 
-/// Panels of coordinates [d, 16] about the centre, and half their squared norms.
+/// A panel of coordinates [d, 16] about the centre, and half their squared norms.
 template <class T>
-DEW_SIMD inline void about_centre(T const* from, double const* centre, T scale, std::size_t d, std::int32_t panels, float* to,
-                                  float* half_norms) {
-  for (; panels > 0; --panels, half_norms += 16) {
-    alignas(64) float norm[16] = {};
-    for (std::size_t c = 0; c < d; ++c, from += 16, to += 16) {
-      T const middle = T(centre[c]);
+DEW_SIMD inline void about_centre(T const* from, double const* centre, T scale, std::size_t d, float* to, float* half_norms) {
+  alignas(64) float norm[16] = {};
+  for (std::size_t c = 0; c < d; ++c, from += 16, to += 16) {
+    T const middle = T(centre[c]);
 #pragma omp simd
-      for (int b = 0; b < 16; ++b) {
-        auto const value = float((from[b] - middle) * scale);
-        to[b] = value;
-        norm[b] += value * value;
-      }
+    for (int b = 0; b < 16; ++b) {
+      auto const value = float((from[b] - middle) * scale);
+      to[b] = value;
+      norm[b] += value * value;
     }
-    for (int b = 0; b < 16; ++b) half_norms[b] = norm[b] / 2;
   }
+  for (int b = 0; b < 16; ++b) half_norms[b] = norm[b] / 2;
 }
 
 /// Least and largest of n > 0 values.
@@ -107,7 +105,7 @@ class NearestByProducts {
         node, radius2_,
         [&](KdTree::Node const& other) {
           compare(n, other);
-          return *std::max_element(bound_.begin(), bound_.begin() + n);
+          return *std::max_element(farthest_.begin(), farthest_.begin() + (n + leaf - 1) / leaf);
         },
         points_of_tile);
     for (std::int32_t i = 0; i < n; ++i) {
@@ -118,6 +116,9 @@ class NearestByProducts {
   }
 
  private:
+  static constexpr std::int32_t leaf = KdTree::leaf_size;
+  static_assert(leaf == ProductTile::lanes && leaf % ProductTile::queries == 0);
+
   static double half_extent(KdTree const& tree) {
     auto const* low = tree.box(0);
     double most = 0;
@@ -135,6 +136,7 @@ class NearestByProducts {
     std::fill(query_.begin(), query_.end(), 0.0F);
     std::fill(limit_.begin(), limit_.end(), -std::numeric_limits<float>::infinity());  // behind the last query: nothing is near
     std::fill(count_.begin(), count_.end(), 0);
+    farthest_.fill(radius2_);
     for (std::int32_t i = 0; i < n; ++i) {
       auto const* x = tree_.point(first_ + i);
       auto* to = query_.data() + std::size_t(i) * d;
@@ -151,25 +153,46 @@ class NearestByProducts {
   }
 
   void compare(std::int32_t n, KdTree::Node const& other) {
-    constexpr auto lanes = ProductTile::lanes, queries = ProductTile::queries;
-    if (tree_.is_single()) pack(tree_.blocks<float>(other.begin), other.end - other.begin);
-    else pack(tree_.blocks<double>(other.begin), other.end - other.begin);
-    for (std::int32_t i = 0; i < n; i += queries) {
-      auto const at = std::size_t(i);
-      add_candidates({tree_.dimensions(), query_.data() + at * tree_.dimensions(), limit_.data() + at, points_.data(), half_norms_.data(),
-                      (other.end - other.begin + lanes - 1) / lanes, other.begin, s_.data() + at * capacity_,
-                      place_.data() + at * capacity_, count_.data() + at, capacity_});
-      for (auto j = i; j < std::min(n, i + queries); ++j) {
+    std::array<std::uint32_t, queries_of_node / leaf> near;  // for each leaf of queries, of the tile's leaves
+    std::uint32_t any = 0;
+    for (std::int32_t i = 0; i < n; i += leaf)
+      any |= near[std::size_t(i / leaf)] = tree_.near_leaves(first_ + i, other.begin, other.end, farthest_[std::size_t(i / leaf)]);
+    if (tree_.is_single()) pack(tree_.blocks<float>(other.begin), other.end - other.begin, any);
+    else pack(tree_.blocks<double>(other.begin), other.end - other.begin, any);
+    for (std::int32_t i = 0; i < n; i += ProductTile::queries) {
+      auto const at = std::size_t(i), d = tree_.dimensions();
+      for (auto panels = near[std::size_t(i / leaf)]; panels != 0;) {  // those that follow one another at once
+        auto const first = std::countr_zero(panels), count = std::countr_one(panels >> first);
+        auto const from = std::size_t(first) * leaf;
+        panels &= panels + (1U << first);
+        add_candidates({d, query_.data() + at * d, limit_.data() + at, points_.data() + from * d, half_norms_.data() + from, count,
+                        other.begin + std::int32_t(from), s_.data() + at * capacity_, place_.data() + at * capacity_, count_.data() + at,
+                        capacity_});
+      }
+      bool lowered = false;
+      for (auto j = i; j < std::min(n, i + ProductTile::queries); ++j) {
         if (count_[std::size_t(j)] <= room_) continue;
+        lowered = true;
         tighten(j);
         if (count_[std::size_t(j)] > room_ - 16) settle(j);
       }
+      if (lowered) farthest_[std::size_t(i / leaf)] = largest_bound(i / leaf * leaf, n);
     }
   }
 
+  /// Of the leaf of queries that begins at i.
+  double largest_bound(std::int32_t i, std::int32_t n) const {
+    return *std::max_element(bound_.begin() + i, bound_.begin() + std::min(n, i + leaf));
+  }
+
+  /// Packs the panels of a tile of n points that `wanted` says.
   template <class T>
-  void pack(T const* blocks, std::int32_t n) {
-    about_centre(blocks, centre_.data(), T(rounding_.scale()), tree_.dimensions(), (n + 15) / 16, points_.data(), half_norms_.data());
+  void pack(T const* blocks, std::int32_t n, std::uint32_t wanted) {
+    for (; wanted != 0; wanted &= wanted - 1) {
+      auto const at = std::size_t(std::countr_zero(wanted)) * leaf;
+      about_centre(blocks + at * tree_.dimensions(), centre_.data(), T(rounding_.scale()), tree_.dimensions(),
+                   points_.data() + at * tree_.dimensions(), half_norms_.data() + at);
+    }
     std::fill(half_norms_.begin() + n, half_norms_.end(), std::numeric_limits<float>::quiet_NaN());
   }
 
@@ -238,14 +261,15 @@ class NearestByProducts {
   std::int32_t first_ = 0;  // place of the first query
   std::vector<double> centre_;
   std::vector<float> query_, points_, half_norms_;
-  std::vector<float> s_;                 // [128, capacity] of candidates,
-  std::vector<std::int32_t> place_;      // [128, capacity] and where they are
-  std::vector<float> limit_;             // [128] largest s of a candidate
-  std::vector<std::int32_t> count_;      // [128]
-  std::vector<double> norm2_;            // [128]
-  std::vector<double> bound_;            // [128] squared distance beyond which there is no neighbour
-  std::vector<double> distance2_, row_;  // [capacity] of one query's candidates
-  std::vector<std::int32_t> rank_;       // [capacity]
+  std::vector<float> s_;                                 // [128, capacity] of candidates,
+  std::vector<std::int32_t> place_;                      // [128, capacity] and where they are
+  std::vector<float> limit_;                             // [128] largest s of a candidate
+  std::vector<std::int32_t> count_;                      // [128]
+  std::vector<double> norm2_;                            // [128]
+  std::vector<double> bound_;                            // [128] squared distance beyond which there is no neighbour
+  std::array<double, queries_of_node / leaf> farthest_;  // the largest of these for each leaf of queries
+  std::vector<double> distance2_, row_;                  // [capacity] of one query's candidates
+  std::vector<std::int32_t> rank_;                       // [capacity]
   std::vector<NearestList> nearest_;
 };
 

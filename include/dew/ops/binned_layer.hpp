@@ -72,8 +72,9 @@ class BinnedLayer {
     std::vector<std::int32_t> sorted;
     for (auto const& [_, i] : along) sorted.push_back(i);
 
-    // equal numbers of hits a bin: dense regions get narrow bins
-    auto const count = std::clamp<std::size_t>(sorted.size() / 64, 1, 64);
+    // Equal numbers of hits a bin: dense regions get narrow bins. As many as `phi_reaches` looks at together, no more: passing over narrower
+    // ones costs more than it saves, and few hits of a bin within reach leave most of a block empty.
+    auto const count = std::clamp<std::size_t>(sorted.size() / 64, 1, 8);
     for (std::size_t b = 0; b < count; ++b) {
       Bin bin{sorted.size() * b / count, sorted.size() * (b + 1) / count, cell_.size(), 0, 0, 0, 0};
       auto const begin = sorted.begin() + std::ptrdiff_t(bin.begin), end = sorted.begin() + std::ptrdiff_t(bin.end);

@@ -133,6 +133,17 @@ TEST_CASE("the same labels with one thread and with two, for random reals in flo
   at::set_num_threads(before);
 }
 
+TEST_CASE("no core point: all are noise; squares that underflow or overflow in float change nothing") {
+  auto const x = lattice_points(300, 3, 4);
+  CHECK(at::equal(dbscan_labels(x, {100, 301}), at::full({300}, -1, at::kLong)));
+  for (double const scale : {1e-44, 1e-38, 1e-23, 1e19, 3e37}) {
+    CAPTURE(scale);
+    auto const scaled = (x * scale).to(at::kFloat);
+    for (std::int64_t const min_points : {1, 3, 5})
+      CHECK(at::equal(dbscan_labels(scaled, {0.26 * scale, min_points}), dbscan_reference(scaled, {0.26 * scale, min_points})));
+  }
+}
+
 TEST_CASE("wrong settings and points throw") {
   CHECK_THROWS_WITH_AS(dbscan_labels(at::zeros({2, 2}), {-0.5, 1}), doctest::Contains("eps ≥ 0, got -0.5"), Error);
   CHECK_THROWS_WITH_AS(dbscan_labels(at::zeros({2, 2}), {0.5, 0}), doctest::Contains("min_points ≥ 1, got 0"), Error);

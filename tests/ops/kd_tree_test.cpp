@@ -3,10 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <bit>
 #include <limits>
 #include <numeric>
 
 #include "support/points.hpp"
+#include "support/seed.hpp"
 
 using namespace dew;
 
@@ -83,6 +86,7 @@ TEST_CASE("the same tree with any number of threads") {
 }
 
 TEST_CASE("what lies near the leaves of a group: every near pair, in no node twice, and whole nodes near as a whole") {
+  test::seed();
   for (std::int64_t const d : {0, 1, 3, 8, 20})
     for (std::int64_t const n : {1, 16, 17, 300, 3000})
       for (auto const type : {at::kFloat, at::kDouble})
@@ -126,6 +130,7 @@ TEST_CASE("what lies near the leaves of a group: every near pair, in no node twi
 }
 
 TEST_CASE("few nodes are near the leaves of a group when points are in tight clusters") {
+  test::seed();
   auto const centre = at::randn({500, 8}, at::kFloat) * 20;
   KdTree const tree((centre.unsqueeze(1) + at::randn({500, 16, 8}, at::kFloat) * 0.01).reshape({-1, 8}));
   std::int64_t visits = 0, whole_nodes = 0;
@@ -135,24 +140,62 @@ TEST_CASE("few nodes are near the leaves of a group when points are in tight clu
   CHECK(whole_nodes > 0);
 }
 
-TEST_CASE("nodes that nobody wants are passed over, and the group's own comes first") {
+TEST_CASE("nodes that nobody wants are passed over, and what is wanted is not; the group's own comes first") {
+  test::seed();
   KdTree const tree(at::randn({3000, 3}, at::kDouble));
-  for (auto const group : tree.nodes_of(KdTree::group_size)) {
+  auto const groups = tree.nodes_of(KdTree::group_size);
+  auto const group_of = [&](std::int32_t place) {
+    std::size_t g = 0;
+    while (tree.nodes()[std::size_t(groups[g])].end <= place) ++g;
+    return g;
+  };
+  for (auto const group : groups) {
     auto const own = tree.nodes()[std::size_t(group)];
-    bool first = true, only_wanted = true;
+    bool first = true;
     std::int32_t leaf_before = -1;
-    for (double const radius2 : {0.01, 100.0})  // all is whole within the second
-      tree.visit_near(
-          group, radius2, false,
-          [&](KdTree::Node const& leaf, KdTree::Node const& node) { return leaf.begin == own.begin && node.begin < 1500; },
-          [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
-            only_wanted = only_wanted && leaf.begin == own.begin && node.begin < 1500 + KdTree::group_size;
-          });
-    tree.visit_near(group, 0.01, false, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
+    std::vector<std::int32_t> expected, got;  // where the nodes begin that are visited for the group's first leaf, in every other group
+    tree.visit_near(group, 0.3, false, [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
       if (leaf.begin != leaf_before) first = first && node.begin >= own.begin && node.end <= own.end;
       leaf_before = leaf.begin;
+      if (leaf.begin == own.begin && group_of(node.begin) % 2 == 0) expected.push_back(node.begin);
     });
-    CHECK(only_wanted);
     CHECK(first);
+    tree.visit_near(
+        group, 0.3, false,
+        [&](KdTree::Node const& leaf, KdTree::Node const& node) { return leaf.begin == own.begin && group_of(node.begin) % 2 == 0; },
+        [&](KdTree::Node const& leaf, KdTree::Node const& node, bool) {
+          CHECK(leaf.begin == own.begin);
+          got.push_back(node.begin);
+        });
+    CHECK(got == expected);
+
+    int visits = 0;  // of the whole tree
+    auto const visit = [&](KdTree::Node const&, KdTree::Node const&, bool whole) { visits += whole; };
+    tree.visit_near(group, 1e6, false, [](KdTree::Node const&, KdTree::Node const&) { return false; }, visit);
+    CHECK(visits == 0);
+    tree.visit_near(group, 1e6, false, [](KdTree::Node const&, KdTree::Node const&) { return true; }, visit);
+    CHECK(visits == (own.end - own.begin + KdTree::leaf_size - 1) / KdTree::leaf_size);
   }
+}
+
+TEST_CASE("which leaves may be near: at least those that are, and all without coordinates") {
+  test::seed();
+  for (std::int64_t const d : {0, 3})
+    for (auto const type : {at::kFloat, at::kDouble}) {
+      KdTree const tree(at::randn({400, d}, type));
+      int near = 0;
+      for (std::int32_t place = 0; place < 400; place += KdTree::leaf_size)
+        for (std::int32_t begin = 0; begin < 400; begin += 160) {
+          auto const end = std::min(begin + 160, 400);
+          std::uint32_t expected = 0;
+          for (auto i = place; i < std::min(place + KdTree::leaf_size, 400); ++i)
+            for (auto j = begin; j < end; ++j)
+              if (tree.distance2(i, j) <= 0.04) expected |= 1U << ((j - begin) / KdTree::leaf_size);
+          auto const found = tree.near_leaves(place, begin, end, 0.04);
+          CHECK((found & expected) == expected);
+          CHECK(found < (1U << ((end - begin + KdTree::leaf_size - 1) / KdTree::leaf_size)));
+          near += std::popcount(found);
+        }
+      CHECK(near <= (d == 0 ? 25 * 25 : 25 * 25 / 2));
+    }
 }

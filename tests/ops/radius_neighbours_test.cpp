@@ -113,3 +113,16 @@ TEST_CASE("radius neighbours: a pair at the very edge of the radius is found, in
       }
     }
 }
+
+TEST_CASE("squares that underflow or overflow in float lose no neighbour") {
+  auto const x = at::tensor({0.0F, 0.0F, 2.9e-23F, 2.9e-23F}).view({2, 2});
+  CHECK(radius_neighbours(x, 4.11e-23, Boundary::closed).index.size(0) == 2);
+  CHECK(radius_neighbours(x, 4.09e-23, Boundary::closed).index.size(0) == 0);
+  dew::test::seed();
+  auto const points = at::randn({300, 3}, at::kDouble).clamp(-3, 3);
+  for (double const scale : {1e-44, 1e-38, 1e-23, 1e-19, 1e18, 1e19, 3e37}) {
+    CAPTURE(scale);
+    auto const scaled = (points * scale).to(at::kFloat);
+    CHECK(are_neighbours(scaled, 0.5 * scale, Boundary::closed, radius_neighbours(scaled, 0.5 * scale, Boundary::closed)));
+  }
+}

@@ -10,7 +10,7 @@
 
 namespace dew {
 
-/// Items 0 … items − 1 in tasks of `size` that follow one another (the last may be smaller), each of which one thread takes.
+/// Items 0 … items − 1 in tasks of `size` ≥ 1 that follow one another (the last may be smaller), each of which one thread takes.
 class TaskQueue {
  public:
   /// Which task, and its items begin … end − 1.

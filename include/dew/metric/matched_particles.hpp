@@ -130,7 +130,7 @@ struct MatchCounts {
 };
 
 namespace detail {
-/// Labels of N hits as numbers below 2N, where they are not already: one that stands there first becomes its row. Negative ones stay.
+/// Labels of N hits as numbers below 2N, as they are or, if one is larger, each as the first row that has it. Negative ones stay.
 inline void make_small(std::vector<std::int64_t>& labels) {
   auto const limit = 2 * std::int64_t(labels.size());
   if (std::all_of(labels.begin(), labels.end(), [&](auto label) { return label < limit; })) return;

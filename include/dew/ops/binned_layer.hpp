@@ -44,13 +44,16 @@ inline std::vector<Cylindrical> cylindrical_hits(Tensor const& position) {
 class BinnedLayer {
  public:
   static constexpr std::size_t block = 16;  ///< hits that are looked at together
+  /// A vector of doubles of AVX-512. Passing over more and narrower bins costs more than it saves (measured up to 80,000 hits a layer, z₀
+  /// cuts of 1 to 200 mm): few hits of one are within reach, which leaves most of a block empty.
+  static constexpr std::size_t most_bins = 8;
   struct Bin {
     std::size_t begin, end;  // of its hits
     std::size_t first_cell, cells;
     double phi_low, phi_high, cells_per_rad;
   };
   std::vector<Bin> bins;
-  std::array<std::vector<double>, 4> box;  // of each bin, r from and to, z from and to; padded with empty boxes to a multiple of 8
+  std::array<std::vector<double>, 4> box;  // of each bin, r from and to, z from and to; padded with empty boxes to `most_bins`
   std::vector<std::int32_t> hit;           // by bin and cell
   std::vector<float> r, phi, z, eta;       // of these, and `block` more
 
@@ -72,9 +75,8 @@ class BinnedLayer {
     std::vector<std::int32_t> sorted;
     for (auto const& [_, i] : along) sorted.push_back(i);
 
-    // Equal numbers of hits a bin: dense regions get narrow bins. As many as `phi_reaches` looks at together, no more: passing over narrower
-    // ones costs more than it saves, and few hits of a bin within reach leave most of a block empty.
-    auto const count = std::clamp<std::size_t>(sorted.size() / 64, 1, 8);
+    // Equal numbers of hits a bin: dense regions get narrow bins.
+    auto const count = std::clamp<std::size_t>(sorted.size() / 64, 1, most_bins);
     for (std::size_t b = 0; b < count; ++b) {
       Bin bin{sorted.size() * b / count, sorted.size() * (b + 1) / count, cell_.size(), 0, 0, 0, 0};
       auto const begin = sorted.begin() + std::ptrdiff_t(bin.begin), end = sorted.begin() + std::ptrdiff_t(bin.end);
@@ -91,7 +93,7 @@ class BinnedLayer {
       for (auto at = begin; at != end; ++at) hit[bin.begin + place[cell(bin, phi_of(*at))]++] = *at;
       bins.push_back(bin);
     }
-    while (box[0].size() % 8 != 0)
+    while (box[0].size() < most_bins)
       for (std::size_t k = 0; k < 4; ++k) box[k].push_back(k % 2 == 0 ? 1e300 : -1e300);
     auto const fill = [&](std::vector<float>& out, auto&& value) {
       for (auto const i : hit) out.push_back(float(value(hits[std::size_t(i)])));

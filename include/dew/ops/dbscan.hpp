@@ -3,11 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdint>
-#include <limits>
-#include <span>
-#include <utility>
 #include <vector>
 
 #include "dew/core/task_queue.hpp"
@@ -81,8 +77,8 @@ inline std::vector<char> core_points(KdTree const& tree, DbscanStep const& step)
   return core;
 }
 
-/// Which nodes of a tree have all their core points in one set by now, for several threads: pairs of these need not be looked at, without which
-/// points that are all in few heaps would take O(N²).
+/// Which nodes of a tree have all their core points in one set by now, for several threads: where two have theirs in the same, their pairs need
+/// not be looked at. Without it points that are all in few heaps would take all pairs.
 class JoinedNodes {
  public:
   JoinedNodes(KdTree const& tree, std::vector<char> const& core, UnionFind& sets)
@@ -91,8 +87,10 @@ class JoinedNodes {
   /// Whether all core points of two nodes are in one set.
   bool operator()(KdTree::Node const& a, KdTree::Node const& b) {
     if (!within(a) || !within(b)) return false;
-    auto const in_a = first_core(a), in_b = first_core(b);
-    return in_a == a.end || in_b == b.end || sets_.is_joined_shared(in_a, in_b);
+    auto const in_a = first_core(a);
+    if (in_a == a.end) return true;
+    auto const in_b = first_core(b);
+    return in_b == b.end || sets_.is_joined_shared(in_a, in_b);
   }
   /// The place of a node's first core point, its end without any.
   std::int32_t first_core(KdTree::Node const& node) const {
@@ -123,6 +121,7 @@ inline std::vector<std::int64_t> dbscan(KdTree const& tree, DbscanStep const& st
   auto const n = std::size_t(tree.size());
   auto const core = step.min_points == 1 ? std::vector<char>(n, 1) : core_points(tree, step);
   auto const is_core = [&](std::int32_t place) { return core[std::size_t(place)] != 0; };
+  if (std::find(core.begin(), core.end(), 1) == core.end()) return std::vector<std::int64_t>(n, -1);
   UnionFind sets(tree.size());  // of places: near points are near in memory
   JoinedNodes joined(tree, core, sets);
   for_groups(tree, [&](std::int32_t group) {

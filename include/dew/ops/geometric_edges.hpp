@@ -112,7 +112,7 @@ template <class Visit>
 void visit_partners(Cylindrical const& a, BinnedLayer const& layer, std::span<Cylindrical const> hits, GeometricCuts const& cuts,
                     LayerPair const& pair, EdgeFilter const& filter, Visit&& visit) {
   constexpr double pi = std::numbers::pi;
-  std::array<double, 64> reach;
+  std::array<double, BinnedLayer::most_bins> reach;
   auto const& [r_low, r_high, z_low, z_high] = layer.box;
   auto const limited = [](double cut) { return std::min(cut, 1e200); };  // finite, and cuts nothing
   phi_reaches(a, r_low.data(), r_high.data(), z_low.data(), z_high.data(), r_low.size(), limited(cuts.phi_slope_max),
@@ -191,8 +191,8 @@ struct EdgeRows {
 ///
 /// Order: by (source, target). `undirected`: all edges, then all reverses in the same order, their first three features negated.
 /// Computed in double. A layer is cut into bins of equal occupancy along z or r, and these into cells of φ; for a hit only the bins that the
-/// z₀ cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: time and memory grow with the edges kept, never
-/// with N². Some 10 ns an edge. What is near is told in float, and again in double where that is not sure. Threads by ATen's pool, same bits
+/// z₀ cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: memory grows with the edges kept, time with
+/// these and the other hits of such windows. Some 10 ns an edge. What is near is told in float, and again in double where that is not sure. Threads by ATen's pool, same bits
 /// for any number of them. On the CPU: tensors on another device are moved there and back.
 /// Throws `Error` on wrong shapes, a position that is not finite or a negative cut.
 inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,

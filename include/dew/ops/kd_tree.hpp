@@ -143,11 +143,11 @@ class KdTree {
   }
 
   /// For each leaf of the node `group`, which has at most `group_size` points, calls `visit(leaf, node, whole)` for nodes that together hold
-  /// every point within √radius2 of a point of the leaf, each once, the group's own before others: leaves, of which some points may be near,
+  /// every point within √radius2 of a point of the leaf, each once: leaves, of which some points may be near, those of the group's own first,
   /// and with `whole` nodes of any size, all of whose points are within the radius of all points of the leaf. Leaves out what is in a node
   /// that is not `wanted(leaf, node)`; asked for whole nodes and for such of at most `group_size` points.
-  /// `only_later`: leaves out nodes that lie before the leaf, unless they are part of a whole one that begins with the group; over all
-  /// groups every pair of leaves still comes once or twice.
+  /// `only_later`: leaves out nodes that lie before the leaf, unless they are part of a whole one that begins with the group, in which a pair
+  /// of leaves comes twice; over all groups every pair of near leaves comes at least once.
   template <class Wanted, class Visit>
   void visit_near(std::int32_t group, double radius2, bool only_later, Wanted&& wanted, Visit&& visit) const {
     if (single_.used()) visit_near_in(single_, group, radius2, only_later, wanted, visit);
@@ -292,7 +292,7 @@ class KdTree {
     }
   }
 
-  /// A squared distance that is not exceeded by any up to `radius2` when it is rounded to T: sums of squared differences of exact numbers are off
+  /// A squared distance that is not exceeded by any up to `radius2` when it is computed in T: sums of squared differences of exact numbers are off
   /// by a share of themselves, and by what underflows.
   template <class T> T with_slack(double radius2) const {
     return T(radius2) * (T(1) + T(d_ + 8) * std::numeric_limits<T>::epsilon()) + T(d_) * std::numeric_limits<T>::min();
@@ -300,8 +300,9 @@ class KdTree {
 
   template <class T>
   std::uint32_t near_leaves_in(Rough<T> const& rough, std::int32_t place, std::int32_t begin, std::int32_t end, double radius2) const {
-    auto const count = (end - begin + leaf_size - 1) / leaf_size;
-    return ((1U << count) - 1) &
+    auto const all = (1U << ((end - begin + leaf_size - 1) / leaf_size)) - 1;
+    if (d_ == 0) return all;
+    return all &
            detail::near_boxes(rough.box(place, d_), rough.limits.data() + begin / leaf_size, rough.stride, d_, with_slack<T>(radius2));
   }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -68,7 +67,7 @@ DEW_SIMD inline void ranks(double const* distance2, double const* row, std::int3
 /// those of one node. One object for each thread.
 class NearestByProducts {
  public:
-  static constexpr std::int32_t queries_of_node = 128, points_of_tile = 128;
+  static constexpr std::int32_t queries_of_node = KdTree::group_size, points_of_tile = KdTree::group_size;
 
   /// `self`: whether a point is its own neighbour.
   NearestByProducts(KdTree const& tree, std::size_t k, double radius2, bool self)
@@ -117,7 +116,7 @@ class NearestByProducts {
 
  private:
   static constexpr std::int32_t leaf = KdTree::leaf_size;
-  static_assert(leaf == ProductTile::lanes && leaf % ProductTile::queries == 0);
+  static_assert(leaf == ProductTile::lanes && leaf % ProductTile::queries == 0 && points_of_tile / leaf <= 16);
 
   static double half_extent(KdTree const& tree) {
     auto const* low = tree.box(0);

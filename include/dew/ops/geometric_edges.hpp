@@ -192,8 +192,8 @@ struct EdgeRows {
 /// Order: by (source, target). `undirected`: all edges, then all reverses in the same order, their first three features negated.
 /// Computed in double. A layer is cut into bins of equal occupancy along z or r, and these into cells of φ; for a hit only the bins that the
 /// z₀ cut allows are searched, and there only the φ window that phi_slope_max·|Δr| allows: memory grows with the edges kept, time with
-/// these and the other hits of such windows. Some 10 ns an edge. What is near is told in float, and again in double where that is not sure. Threads by ATen's pool, same bits
-/// for any number of them. On the CPU: tensors on another device are moved there and back.
+/// these and the other hits of such windows. Some 10 ns an edge. What is near is told in float, and again in double where that is not sure.
+/// Threads by ATen's pool, same bits for any number of them. On the CPU: tensors on another device are moved there and back.
 /// Throws `Error` on wrong shapes, a position that is not finite or a negative cut.
 inline GeometricEdges geometric_edges(Tensor const& position, Tensor const& layer, std::span<LayerPair const> pairs,
                                       GeometricCuts const& cuts, bool undirected) {

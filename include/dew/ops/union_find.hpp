@@ -42,9 +42,9 @@ class UnionFind {
     return true;
   }
 
-  /// The same for several threads at once, as long as they call nothing but what is `…_shared`. Without locks: only a root is joined to another set, by an
-  /// exchange that fails when it is no root any more, and what a path is shortened to is an ancestor whoever writes it. S. Jaiganesh, M.
-  /// Burtscher, HPDC 2018.
+  /// The same for several threads at once, as long as they call nothing but what is `…_shared`. Without locks: only a root is joined to
+  /// another set, by an exchange that fails when it is no root any more, and what a path is shortened to is an ancestor whoever writes it.
+  /// S. Jaiganesh, M. Burtscher, HPDC 2018.
   void unite_shared(std::int32_t i, std::int32_t j) {
     while (true) {
       i = find_shared(i), j = find_shared(j);

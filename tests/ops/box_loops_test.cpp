@@ -54,11 +54,12 @@ TEST_CASE_TEMPLATE("points and boxes within a distance, by definition", T, float
       for (std::uint32_t b = 0; b < 16; ++b) {
         points |= std::uint32_t(gap2(x.data(), x.data(), block.data() + b, block.data() + b, d, 16) <= bound) << b;
         around |= std::uint32_t(gap2(own.data(), own.data() + d, block.data() + b, block.data() + b, d, 16) <= bounds[b]) << b;
-        near |= std::uint32_t(gap2(own.data(), own.data() + d, boxes.data() + 2 + b, boxes.data() + d * stride + 2 + b, d, stride) <= bound)
-                << b;
+        near |=
+            std::uint32_t(gap2(own.data(), own.data() + d, boxes.data() + 2 + b, boxes.data() + d * stride + 2 + b, d, stride) <= bounds[b])
+            << b;
       }
       CHECK(dew::detail::near_in_block(x.data(), block.data(), d, bound) == points);
-      CHECK(dew::detail::near_box(block.data(), own.data(), own.data() + d, d, bounds.data()) == around);
-      CHECK(dew::detail::near_boxes(own.data(), boxes.data() + 2, stride, d, bound) == near);
+      CHECK(dew::detail::near_boxes(own.data(), block.data(), block.data(), 16, d, bounds.data()) == around);
+      CHECK(dew::detail::near_boxes(own.data(), boxes.data() + 2, boxes.data() + d * stride + 2, stride, d, bounds.data()) == near);
     }
 }

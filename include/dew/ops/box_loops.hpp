@@ -29,34 +29,13 @@ DEW_SIMD inline std::uint32_t near_in_block(T const* x, T const* block, std::siz
   return d > 0 ? near : 0xffff;
 }
 
-/// Which of 16 points [d, 16] lie at a squared distance ≤ their bound from a box, as bits; in T, as above.
+/// Which of 16 boxes, whose lowest and highest coordinates are those at `low` and `high` + c · stride, lie at a squared distance ≤ their
+/// bound [16] from a box [2, d], as bits; in T, as above. A point is a box whose `low` is its `high`.
 template <class T>
-DEW_SIMD inline std::uint32_t near_box(T const* block, T const* low, T const* high, std::size_t d, T const* bound) {
+DEW_SIMD inline std::uint32_t near_boxes(T const* own, T const* low, T const* high, std::size_t stride, std::size_t d, T const* bound) {
   alignas(64) T sum[16] = {};
-  for (std::size_t c = 0; c < d; ++c) {
-    T const least = low[c], most = high[c];
-    T const* points = block + c * 16;
-#pragma omp simd
-    for (int b = 0; b < 16; ++b) {
-      T const below = least - points[b], above = points[b] - most, further = below > above ? below : above;
-      T const gap = further > T(0) ? further : T(0);
-      sum[b] += gap * gap;
-    }
-  }
-  std::uint32_t near = 0;
-#pragma omp simd reduction(| : near)
-  for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound[b]) << b;
-  return near;
-}
-
-/// Which of 16 boxes, whose lowest and highest coordinates are those at `boxes` + c · stride for c = 0 … 2d − 1, lie at a squared distance
-/// ≤ bound from a box [2, d], as bits; in T, as above.
-template <class T>
-DEW_SIMD inline std::uint32_t near_boxes(T const* own, T const* boxes, std::size_t stride, std::size_t d, T bound) {
-  alignas(64) T sum[16] = {};
-  for (std::size_t c = 0; c < d; ++c) {
+  for (std::size_t c = 0; c < d; ++c, low += stride, high += stride) {
     T const least = own[c], most = own[d + c];
-    T const *low = boxes + c * stride, *high = boxes + (d + c) * stride;
 #pragma omp simd
     for (int b = 0; b < 16; ++b) {
       T const below = least - high[b], above = low[b] - most, further = below > above ? below : above;
@@ -66,7 +45,7 @@ DEW_SIMD inline std::uint32_t near_boxes(T const* own, T const* boxes, std::size
   }
   std::uint32_t near = 0;
 #pragma omp simd reduction(| : near)
-  for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound) << b;
+  for (int b = 0; b < 16; ++b) near |= std::uint32_t(sum[b] <= bound[b]) << b;
   return near;
 }
 

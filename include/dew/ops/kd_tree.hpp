@@ -139,7 +139,8 @@ class KdTree {
 
   /// Which of the leaves of the places begin … end − 1 (at most 16 leaves) may hold points within √radius2 of the leaf at `place`, as bits.
   std::uint32_t near_leaves(std::int32_t place, std::int32_t begin, std::int32_t end, double radius2) const {
-    return single_.used() ? near_leaves_in(single_, place, begin, end, radius2) : near_leaves_in(double_, place, begin, end, radius2);
+    if (single_.used()) return near_leaves_in(single_, place, begin, end, reach_of<float>(radius2).data());
+    return near_leaves_in(double_, place, begin, end, reach_of<double>(radius2).data());
   }
 
   /// For each leaf of the node `group`, which has at most `group_size` points, calls `visit(leaf, node, whole)` for nodes that together hold
@@ -278,7 +279,8 @@ class KdTree {
     for (auto begin = node.begin; begin < node.end; begin += leaf_size) {
       for (auto i = leaf.begin; i < leaf.end; ++i) bounds[i - leaf.begin] = with_slack<T>(radius2(i));
       auto const* box = rough.box(begin, d_);
-      auto queries = all & detail::near_box(rough.blocks.data() + std::size_t(leaf.begin) * d_, box, box + d_, d_, bounds);
+      auto const* points = rough.blocks.data() + std::size_t(leaf.begin) * d_;
+      auto queries = all & detail::near_boxes(box, points, points, 16, d_, bounds);
       for (; queries != 0; queries &= queries - 1) {
         auto const i = leaf.begin + std::countr_zero(queries);
         auto near = detail::near_in_block(rough.points.data() + std::size_t(i) * d_, rough.blocks.data() + std::size_t(begin) * d_, d_,
@@ -298,12 +300,19 @@ class KdTree {
     return T(radius2) * (T(1) + T(d_ + 8) * std::numeric_limits<T>::epsilon()) + T(d_) * std::numeric_limits<T>::min();
   }
 
+  /// The same for sixteen boxes.
+  template <class T> std::array<T, 16> reach_of(double radius2) const {
+    std::array<T, 16> out;
+    out.fill(with_slack<T>(radius2));
+    return out;
+  }
+
   template <class T>
-  std::uint32_t near_leaves_in(Rough<T> const& rough, std::int32_t place, std::int32_t begin, std::int32_t end, double radius2) const {
+  std::uint32_t near_leaves_in(Rough<T> const& rough, std::int32_t place, std::int32_t begin, std::int32_t end, T const* reach) const {
     auto const all = (1U << ((end - begin + leaf_size - 1) / leaf_size)) - 1;
     if (d_ == 0) return all;
-    return all &
-           detail::near_boxes(rough.box(place, d_), rough.limits.data() + begin / leaf_size, rough.stride, d_, with_slack<T>(radius2));
+    auto const* low = rough.limits.data() + begin / leaf_size;
+    return all & detail::near_boxes(rough.box(place, d_), low, low + d_ * rough.stride, rough.stride, d_, reach);
   }
 
   /// The nodes that `visit_near` looks at for a group.
@@ -339,6 +348,7 @@ class KdTree {
   void visit_near_in(Rough<T> const& rough, std::int32_t group, double radius2, bool only_later, Wanted const& wanted,
                      Visit const& visit) const {
     auto const near = near_nodes<T>(group, radius2, only_later);
+    auto const reach = reach_of<T>(radius2);
     auto const& own = nodes_[std::size_t(group)];
     for (auto place = own.begin; place < own.end; place += leaf_size) {
       auto const number = leaves_[std::size_t(place / leaf_size)];
@@ -347,13 +357,14 @@ class KdTree {
         if (wanted(leaf, nodes_[std::size_t(at)])) visit(leaf, nodes_[std::size_t(at)], true);
       bool const small = bounds(number, number).second <= 4 * radius2;  // else no node is whole for it
       for (std::size_t first = 0; first < near.some.size(); first += 16) {
-        auto nodes = detail::near_boxes(rough.box(place, d_), near.limits.data() + first * 2 * d_, 16, d_, with_slack<T>(radius2));
+        auto const* low = near.limits.data() + first * 2 * d_;
+        auto nodes = detail::near_boxes(rough.box(place, d_), low, low + d_ * 16, 16, d_, reach.data());
         if (near.some.size() - first < 16) nodes &= (1U << (near.some.size() - first)) - 1;
         for (; nodes != 0; nodes &= nodes - 1) {
           auto const& node = nodes_[std::size_t(near.some[first + std::size_t(std::countr_zero(nodes))])];
           auto const begin = only_later ? std::max(node.begin, place) : node.begin;
           if (begin >= node.end || !wanted(leaf, node)) continue;
-          for (auto leaves = near_leaves_in(rough, place, begin, node.end, radius2); leaves != 0; leaves &= leaves - 1) {
+          for (auto leaves = near_leaves_in(rough, place, begin, node.end, reach.data()); leaves != 0; leaves &= leaves - 1) {
             auto const other = leaves_[std::size_t(begin / leaf_size) + std::size_t(std::countr_zero(leaves))];
             visit(leaf, nodes_[std::size_t(other)], small && bounds(number, other).second <= radius2);
           }

@@ -133,7 +133,7 @@ TEST_CASE("the same labels with one thread and with two, for random reals in flo
   at::set_num_threads(before);
 }
 
-TEST_CASE("no core point: all are noise; squares that underflow or overflow in float change nothing") {
+TEST_CASE("all are noise without a core point, and squares that underflow or overflow in float change nothing") {
   auto const x = lattice_points(300, 3, 4);
   CHECK(at::equal(dbscan_labels(x, {100, 301}), at::full({300}, -1, at::kLong)));
   for (double const scale : {1e-44, 1e-38, 1e-23, 1e19, 3e37}) {

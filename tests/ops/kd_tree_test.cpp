@@ -140,7 +140,7 @@ TEST_CASE("few nodes are near the leaves of a group when points are in tight clu
   CHECK(whole_nodes > 0);
 }
 
-TEST_CASE("nodes that nobody wants are passed over, and what is wanted is not; the group's own comes first") {
+TEST_CASE("nodes that nobody wants are passed over, those that are wanted are not, and the group's own come first") {
   test::seed();
   KdTree const tree(at::randn({3000, 3}, at::kDouble));
   auto const groups = tree.nodes_of(KdTree::group_size);
